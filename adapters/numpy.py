@@ -1,0 +1,49 @@
+"""The embedded default: the spec's own formula, in the dtype's own NumPy numbers, with no framework installed.
+
+It shows what the formula as written loses in a dtype, and that the suite runs. It is no oracle, and no framework.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import conformance
+from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.case import DTYPES, Case, Stack
+from conformance.formula.plain import Plain
+from conformance.spec import Spec, match, spec_for
+
+
+class Adapter:
+    """NumPy, running the formulas."""
+
+    name = "numpy"
+
+    def environment(self) -> conformance.Environment:
+        """NumPy's version."""
+        return conformance.Environment(versions={"numpy": np.__version__}, modes=("formula",))
+
+    def binding(self, criterion: str) -> conformance.Binding:
+        """The formula itself, for every criterion."""
+        return conformance.Binding(function=f"the formula of {criterion}")
+
+    def run(self, call: conformance.Call) -> conformance.Output:
+        """Value and gradients by the formula and its derivative, in the dtype."""
+        spec = spec_for(call.criterion)
+        layout = match(spec, {name: array.shape for name, array in call.inputs.items()})
+        if layout is None:
+            raise ValueError("the shapes do not fit")
+        stack = Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs))
+        return self._evaluate(spec, stack, call.wrt)
+
+    def _evaluate(self, spec: Spec, stack: Stack, wrt: tuple[str, ...]) -> conformance.Output:
+        dtype = DTYPES[stack.dtype]
+        arrays = {name: full_rank(spec, stack.layout, name, array) for name, array in stack.inputs.items()}
+        root = spec.reduce[stack.parameters.get("reduction", "none")]
+        with np.errstate(all="ignore"):
+            tape = make_tape(spec, stack, Plain(dtype, len(stack.layout) + 1), arrays)
+            found = {"value": tape.term(root).data}
+            found |= {name: term.data for name, term in tape.gradients(root, wrt).items()}
+        shapes = output_shapes(spec, stack, wrt)
+        done = {name: np.broadcast_to(found[name], full).reshape(shape)[0].astype(dtype) for name, (full, shape) in shapes.items()}
+        return conformance.Output(done.pop("value"), done)

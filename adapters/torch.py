@@ -1,0 +1,137 @@
+"""torch: eager mode, `torch.nn.functional`. Inputs and parameters of the specs bear torch's own names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+
+# criterion: the function in torch.nn.functional, and the inputs that it differentiates
+FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "bce": ("binary_cross_entropy", ("input", "target")),
+    "bce_with_logits": ("binary_cross_entropy_with_logits", ("input", "target")),
+    "cosine_embedding": ("cosine_embedding_loss", ("input1", "input2")),
+    "cross_entropy": ("cross_entropy", ("input",)),
+    "ctc": ("ctc_loss", ("log_probs",)),
+    "gaussian_nll": ("gaussian_nll_loss", ("input", "target", "var")),
+    "hinge_embedding": ("hinge_embedding_loss", ("input",)),
+    "huber": ("huber_loss", ("input", "target", "weight")),
+    "kl_div": ("kl_div", ("input", "target")),
+    "l1": ("l1_loss", ("input", "target", "weight")),
+    "margin_ranking": ("margin_ranking_loss", ("input1", "input2", "target")),
+    "mse": ("mse_loss", ("input", "target", "weight")),
+    "multi_margin": ("multi_margin_loss", ("input",)),
+    "multilabel_margin": ("multilabel_margin_loss", ("input",)),
+    "multilabel_soft_margin": ("multilabel_soft_margin_loss", ("input", "target", "weight")),
+    "nll": ("nll_loss", ("input",)),
+    "nll_2d": ("nll_loss", ("input",)),
+    "poisson_nll": ("poisson_nll_loss", ("input", "target")),
+    "smooth_l1": ("smooth_l1_loss", ("input", "target")),
+    "soft_margin": ("soft_margin_loss", ("input",)),
+    "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
+}
+
+DIFFERENCES = {
+    "bce": (
+        Difference(
+            "BCELoss clamps its log function outputs to be greater than or equal to -100.",
+            "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html",
+            when="log(input) < -100 or log1p(-input) < -100",
+        ),
+    ),
+}
+
+# How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
+REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+
+class Adapter:
+    """`torch.nn.functional` in eager mode, on one thread."""
+
+    name = "torch"
+
+    def __init__(self) -> None:
+        self._devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+        self._functions = {criterion: getattr(F, name, None) for criterion, (name, _) in FUNCTIONS.items()}
+
+    def environment(self) -> Environment:
+        """torch's version, the devices it sees, and what of its state can change a result."""
+        torch.set_num_threads(1)
+        flushes = _flushes_subnormals()
+        return Environment(
+            versions={"torch": torch.__version__},
+            devices=self._devices,
+            flushes_subnormals=flushes,
+            details={
+                "threads": str(torch.get_num_threads()),
+                "flush denormal": str(flushes).lower(),
+                "cpu capability": torch.backends.cpu.get_cpu_capability(),
+            },
+        )
+
+    def binding(self, criterion: str) -> Binding | None:
+        """The function of `torch.nn.functional` for `criterion`."""
+        if self._functions.get(criterion) is None:
+            return None
+        function, gradients = FUNCTIONS[criterion]
+        return Binding(f"torch.nn.functional.{function}", DIFFERENCES.get(criterion, ()), gradients)
+
+    def run(self, call: Call) -> Output:
+        """Value, and gradients of its sum, of one case."""
+        function = self._functions.get(call.criterion)
+        if function is None:
+            raise Unsupported(f"torch {torch.__version__} has no function for {call.criterion}")
+        if call.device not in self._devices or call.mode != "eager":
+            raise Unsupported(f"torch runs eagerly on {' and '.join(self._devices)} here")
+        torch.set_num_threads(1)
+        inputs = {name: _tensor(array, call.device) for name, array in call.inputs.items()}
+        try:
+            wrt = [inputs[name].requires_grad_() for name in call.wrt]
+            value = function(**inputs, **call.parameters)
+            gradients = _gradients(value, wrt)
+        except (RuntimeError, NotImplementedError) as error:
+            if any(refusal in str(error) for refusal in REFUSALS):
+                raise Unsupported(str(error).strip()) from error
+            raise
+        for name, gradient in zip(call.wrt, gradients, strict=True):
+            if gradient is None:
+                raise RuntimeError(f"torch gave no gradient for {name!r}: {FUNCTIONS[call.criterion][0]} cuts it off")
+        return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
+
+
+def _gradients(value: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+    if not value.requires_grad:
+        return (None,) * len(wrt)
+    seed = torch.ones_like(value) if value.dim() else None  # ones: the gradient of the sum, one kernel cheaper than it
+    return torch.autograd.grad(value, wrt, seed, allow_unused=True)  # type: ignore[no-any-return]
+
+
+def _tensor(array: NDArray[Any], device: str) -> torch.Tensor:
+    """The array's own memory, strides and all: what torch does to its inputs shows. A copy where torch takes none."""
+    if not array.flags.writeable or (array.ndim and min(array.strides) < 0):
+        array = array.copy()
+    if array.dtype == BFLOAT16:
+        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    else:
+        tensor = torch.from_numpy(array)
+    return tensor if device == "cpu" else tensor.to(device)
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    tensor = tensor.detach().cpu()
+    is_bfloat16 = tensor.dtype == torch.bfloat16
+    array: NDArray[Any] = (tensor.view(torch.int16) if is_bfloat16 else tensor).numpy()
+    return array.view(BFLOAT16) if is_bfloat16 else array
+
+
+def _flushes_subnormals() -> bool:
+    smallest = torch.tensor(np.finfo(np.float32).smallest_subnormal)
+    return bool((smallest * 1 == 0).item())

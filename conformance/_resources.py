@@ -1,0 +1,17 @@
+"""Where the package's data folders lie: inside it when installed, beside it in a checkout."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def folder(name: str) -> Path:
+    """The folder `specs`, `adapters` or `reports`.
+
+    Raises:
+        FileNotFoundError: the installation is broken: the folder lies in neither place.
+    """
+    for place in (PACKAGE / name, PACKAGE.parent / name):
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(f"loss-conformance is installed without its folder {name!r}; install it again")

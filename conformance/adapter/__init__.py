@@ -1,0 +1,13 @@
+"""Adapter: how a framework is called. What third parties import; needs NumPy only."""
+
+from conformance.adapter.protocol import (
+    Adapter,
+    Binding,
+    Call,
+    Difference,
+    Environment,
+    Output,
+    Unsupported,
+)
+
+__all__ = ["Adapter", "Binding", "Call", "Difference", "Environment", "Output", "Unsupported"]

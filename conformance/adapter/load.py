@@ -1,0 +1,90 @@
+"""Finding an adapter by name, entry point or `module:Class`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import types
+from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
+
+from conformance._resources import folder
+from conformance.adapter.protocol import Adapter
+from conformance.errors import AdapterError
+
+GROUP = "conformance.adapters"
+
+
+def built_in() -> list[str]:
+    """The names of the adapters that come with the suite, whether or not their frameworks are installed."""
+    return sorted(path.stem for path in folder("adapters").glob("*.py"))
+
+
+def load_adapter(name: str) -> Adapter:
+    """A new instance of the adapter `name`: a built-in name, an entry point of the group
+    `conformance.adapters`, or `module:Class`.
+
+    Raises:
+        AdapterError: there is none of that name, it cannot be imported, or it lacks a method of the protocol.
+    """
+    factory = _factory(name)
+    try:
+        adapter = factory()
+    except Exception as error:
+        raise AdapterError(f"the adapter {name!r} cannot be constructed: {_said(error)}") from error
+    missing = [item for item in ("name", "environment", "binding", "run") if not hasattr(adapter, item)]
+    if missing:
+        raise AdapterError(f"{name!r} is not an adapter: it has no {', '.join(missing)}; see conformance.Adapter")
+    return adapter  # type: ignore[no-any-return]
+
+
+def _factory(name: str):  # type: ignore[no-untyped-def]
+    if ":" in name:
+        module_name, _, attribute = name.partition(":")
+        return _attribute(_import(module_name, name), attribute, name)
+    if name in built_in():
+        _adapters_package()
+        return _attribute(_import(f"conformance.adapters.{name}", name), "Adapter", name)
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            try:
+                return point.load()
+            except Exception as error:
+                raise AdapterError(f"the adapter {name!r} ({point.value}) cannot be loaded: {_said(error)}") from error
+    raise AdapterError(
+        f"there is no framework {name!r}; there are: {', '.join(built_in())}, and module:Class for an adapter of your own"
+    )
+
+
+def _import(module_name: str, name: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise AdapterError(
+                f"the framework {name!r} was asked for, but {error.name!r} is not installed here; install it, or leave it out"
+            ) from error
+        raise AdapterError(f"the adapter {name!r} cannot be found: there is no module {error.name!r}") from error
+    except Exception as error:
+        raise AdapterError(f"the adapter {name!r} cannot be imported: {_said(error)}") from error
+
+
+def _attribute(module: types.ModuleType, attribute: str, name: str):  # type: ignore[no-untyped-def]
+    if not hasattr(module, attribute):
+        raise AdapterError(f"the adapter {name!r} cannot be found: module {module.__name__!r} has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+def _adapters_package() -> None:
+    """Makes `conformance.adapters` importable from a checkout, where the folder lies beside the package."""
+    package = "conformance.adapters"
+    if package in sys.modules:
+        return
+    spec = ModuleSpec(package, None, is_package=True)
+    spec.submodule_search_locations = [str(folder("adapters"))]
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

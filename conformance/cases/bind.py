@@ -1,0 +1,60 @@
+"""A stack of cases bound to the names of a formula: every array of full rank, every parameter a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.cases.case import Stack
+from conformance.formula import dims_of
+from conformance.formula.algebra import Term
+from conformance.formula.tape import Tape
+from conformance.spec.layout import axes_of, expand
+from conformance.spec.model import Spec
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any]) -> Tape:
+    """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults."""
+    inputs = {name: Term(array) for name, array in arrays.items()}
+    for name, item in spec.inputs.items():
+        if name not in inputs:
+            number = arithmetic.constant(float(item.default or 0))
+            inputs[name] = Term(arithmetic.broadcast(number, _shape_of(spec, stack.layout, name)))
+    numbers = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)}
+    return Tape(arithmetic, stack.layout, inputs, numbers, lambda axis: expand(spec.dims[axis], tuple(stack.layout)))
+
+
+def _shape_of(spec: Spec, layout: Mapping[str, int], name: str) -> tuple[int, ...]:
+    mine = axes_of(spec, name, tuple(layout))
+    return (1, *(size if axis in mine else 1 for axis, size in layout.items()))
+
+
+def full_rank(spec: Spec, layout: Mapping[str, int], name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """An input with its stack's axis in front, as an array with one axis for each axis of the layout."""
+    mine = axes_of(spec, name, tuple(layout))
+    mine = mine[len(mine) - (array.ndim - 1) :]  # a broadcast input may lack leading axes
+    order = sorted(range(len(mine)), key=lambda i: list(layout).index(mine[i]))
+    array = array.transpose((0, *(i + 1 for i in order)))
+    sizes = dict(zip((mine[i] for i in order), array.shape[1:], strict=True))
+    return array.reshape((array.shape[0], *(sizes.get(axis, 1) for axis in layout)))
+
+
+def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """For "value" and each name in `wrt`: the full-rank shape to broadcast to, and the shape the framework gives it."""
+    k, layout = len(stack), stack.layout
+    axes = tuple(layout)
+    dims = {name: axes_of(spec, name, axes) for name in spec.inputs}
+    root = spec.reduce[stack.parameters.get("reduction", "none")]
+    mine = set(dims_of(root, dims, lambda axis: expand(spec.dims[axis], axes)))
+    value = tuple(size for axis, size in layout.items() if axis in mine)
+    full = tuple(size if axis in mine else 1 for axis, size in layout.items())
+    shapes = {"value": ((k, *full), (k, *value))}
+    for name in wrt:
+        array = stack.inputs[name]
+        shapes[name] = (full_rank(spec, layout, name, np.empty(array.shape, bool)).shape, array.shape)
+    return shapes

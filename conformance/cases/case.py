@@ -1,0 +1,119 @@
+"""A case, and a stack of cases that share layout and parameters: what every room after this one works on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    "float64": np.dtype(np.float64),
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One call of one criterion. Floating inputs are arrays of the dtype, exactly representable by construction."""
+
+    criterion: str
+    dtype: str
+    layout: Mapping[str, int]  # axis -> size, see conformance.spec.layout
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Array]  # absent optional inputs are not in it
+
+    @property
+    def size(self) -> int:
+        """The number of elements of all inputs: what "smallest" means for a witness."""
+        return sum(array.size for array in self.inputs.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The case as plain data; floats as hexadecimal text, so that nothing is lost."""
+        return {
+            "criterion": self.criterion,
+            "dtype": self.dtype,
+            "layout": dict(self.layout),
+            "parameters": {name: _plain(value) for name, value in self.parameters.items()},
+            "inputs": {name: _nested(array) for name, array in self.inputs.items()},
+            "shapes": {name: list(array.shape) for name, array in self.inputs.items()},
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Case:
+        """The case that `to_json` wrote."""
+        dtype = DTYPES[data["dtype"]]
+        inputs = {
+            name: _array(items, dtype).reshape(data["shapes"][name]) if "shapes" in data else _array(items, dtype)
+            for name, items in data["inputs"].items()
+        }
+        parameters = {name: _parse(value) for name, value in data["parameters"].items()}
+        return Case(data["criterion"], data["dtype"], dict(data["layout"]), parameters, inputs)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that depend on the content alone."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Cases that share everything but their data. Every input has one more axis, in front: the case."""
+
+    criterion: str
+    dtype: str
+    layout: Mapping[str, int]
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Array]
+    regime: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)  # how it was drawn, for a reader
+
+    def __len__(self) -> int:
+        return next(iter(self.inputs.values())).shape[0]
+
+    def __getitem__(self, k: int) -> Case:
+        inputs = {name: array[k, ...] for name, array in self.inputs.items()}
+        return Case(self.criterion, self.dtype, self.layout, self.parameters, inputs)
+
+    @staticmethod
+    def of(case: Case) -> Stack:
+        """The stack of this one case."""
+        inputs = {name: array[None] for name, array in case.inputs.items()}
+        return Stack(case.criterion, case.dtype, case.layout, case.parameters, inputs)
+
+
+def _plain(value: Any) -> Any:
+    return float(value).hex() if isinstance(value, float | np.floating) else value
+
+
+def _parse(value: Any) -> Any:
+    if isinstance(value, str) and ("0x" in value or value in {"inf", "-inf", "nan"}):
+        return float.fromhex(value)
+    return value
+
+
+def _nested(array: Array) -> Any:
+    if array.dtype.kind in "iub":
+        return array.tolist()
+    flat = [float(item).hex() for item in array.astype(np.float64).ravel()]
+    return np.array(flat, dtype=object).reshape(array.shape).tolist()
+
+
+def _array(items: Any, dtype: np.dtype[Any]) -> Array:
+    raw = np.array(items, dtype=object)
+    if raw.size and isinstance(raw.ravel()[0], str):
+        values = np.array([float.fromhex(item) for item in raw.ravel()]).reshape(raw.shape)
+        return values.astype(dtype)
+    if raw.size and isinstance(raw.ravel()[0], bool):
+        return raw.astype(bool)
+    return raw.astype(np.int64) if raw.size else raw.astype(dtype)

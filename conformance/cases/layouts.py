@@ -1,0 +1,67 @@
+"""The shapes that cases come in: a small set per criterion, since a compiled framework pays for every new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from conformance.spec.layout import Layout, expand, skeletons
+from conformance.spec.model import Dim, Spec
+
+MOST = 12
+
+# Sizes by the number of axes. They differ within a layout, so that swapped axes show; 33 and 301 leave a remainder
+# in every vector width.
+SMALL = ((), (3,), (3, 4), (3, 4, 2), (4, 2, 3, 2))
+MEDIUM = ((), (17,), (8, 10), (8, 10, 5), (8, 3, 5, 3))
+LARGE = ((), (301,), (12, 33), (12, 33, 2), (12, 2, 33, 2))
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A layout and its name."""
+
+    name: str
+    layout: Layout
+
+    def __str__(self) -> str:
+        return f"{self.name} " + ("x".join(f"{axis}={size}" for axis, size in self.layout.items()) or "scalar")
+
+
+def buckets(spec: Spec) -> tuple[Bucket, ...]:
+    """The layouts that cases of `spec` have, the smallest first: at most 12, every combination of axes among them."""
+    found: dict[tuple[tuple[str, int], ...], Bucket] = {}
+    for name, layout in _wanted(spec):
+        if len(found) < MOST:
+            found.setdefault(tuple(layout.items()), Bucket(name, layout))
+    order = {bucket: i for i, bucket in enumerate(("ones", "small", "medium", "large"))}
+    return tuple(sorted(found.values(), key=lambda bucket: (order[bucket.name], len(bucket.layout))))
+
+
+def _wanted(spec: Spec) -> Iterator[tuple[str, Layout]]:
+    """Layouts in the order in which they matter."""
+    every = list(skeletons(spec))
+    plain = sorted(every, key=lambda axes: abs(len(axes) - 2))
+    for axes in every:
+        yield "small", _sized(spec, axes, SMALL)
+    yield "large", _sized(spec, plain[0], LARGE)
+    yield "medium", _sized(spec, plain[0], MEDIUM)
+    for axes in every:
+        yield "ones", {axis: _clip(spec, axis, 1) for axis in axes}
+    for axes in plain:
+        yield "medium", _sized(spec, axes, MEDIUM)
+
+
+def _sized(spec: Spec, axes: Sequence[str], table: Sequence[Sequence[int]]) -> Layout:
+    sizes = table[len(axes)] if len(axes) < len(table) else (*table[-1], *(2 for _ in range(len(axes))))
+    return {axis: _clip(spec, axis, size) for axis, size in zip(axes, sizes, strict=False)}
+
+
+def _clip(spec: Spec, axis: str, size: int) -> int:
+    dim = dim_of(spec, axis)
+    return max(dim.min, 1, size if dim.max is None else min(size, dim.max))
+
+
+def dim_of(spec: Spec, axis: str) -> Dim:
+    """The dim that an axis belongs to."""
+    return next(dim for dim in spec.dims.values() if axis in expand(dim, (axis,)))

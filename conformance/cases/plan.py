@@ -1,0 +1,153 @@
+"""Which recipes a run takes, and in which order: a covering array first, then random ones."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
+
+from conformance.cases.case import Stack
+from conformance.cases.covering import covering_rows, feasible_pairs, pairs_in
+from conformance.cases.expand import expand, space_for
+from conformance.cases.recipe import Recipe, bits, covering_recipe, recipe_from_bits
+from conformance.cases.source import digest
+from conformance.spec.model import Spec
+
+Visit = Callable[[Stack], float | None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many recipes: rows of the covering array (None: all), random ones at least, and recipes in total at least."""
+
+    covering: int | None
+    random: int
+    total: int = 0
+    climbs: bool = False  # random ones seek what `visit` calls worst, so they depend on the framework
+
+
+EFFORTS: Mapping[str, Effort] = {
+    "quick": Effort(covering=22, random=8, total=30),
+    "default": Effort(covering=None, random=40, total=120),
+    "thorough": Effort(covering=None, random=2000, climbs=True),
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn: recipes, cases, and of the feasible pairs of levels those that some recipe held."""
+
+    recipes: int
+    cases: int
+    covered: int
+    pairs: int
+
+
+def recipes(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Recipe]:
+    """The recipes of a criterion in a dtype: the same for the same arguments, on every machine."""
+    space, (rows, random) = space_for(spec, dtype), _amounts(spec, dtype, EFFORTS[effort])
+    for i, row in enumerate(covering_rows(space)[:rows]):
+        yield covering_recipe(row, spec.name, dtype, seed, i)
+    for number in drawn_bits(random, seed):
+        yield recipe_from_bits(space, spec.name, dtype, number)
+
+
+def stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Stack]:
+    """The stacks of `recipes`."""
+    return (expand(spec, dtype, recipe) for recipe in recipes(spec, dtype, effort, seed))
+
+
+def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit) -> Drawn:
+    """Calls `visit` with each stack of `stacks`; returns what was drawn.
+
+    `visit` may return how bad the stack's worst case is. Efforts that climb steer their random recipes by it.
+    """
+    tally = _Tally(spec, dtype, visit)
+    plan = EFFORTS[effort]
+    if not plan.climbs:
+        for recipe in recipes(spec, dtype, effort, seed):
+            tally.take(recipe)
+        return tally.drawn()
+    space, (rows, random) = space_for(spec, dtype), _amounts(spec, dtype, plan)
+    for i, row in enumerate(covering_rows(space)[:rows]):
+        tally.take(covering_recipe(row, spec.name, dtype, seed, i))
+    climb(random, seed, lambda number: tally.take(recipe_from_bits(space, spec.name, dtype, number)))
+    return tally.drawn()
+
+
+class _Tally:
+    def __init__(self, spec: Spec, dtype: str, visit: Visit) -> None:
+        self._spec, self._dtype, self._visit = spec, dtype, visit
+        self._missing = set(feasible_pairs(space_for(spec, dtype)))
+        self._pairs = len(self._missing)
+        self._recipes = self._cases = 0
+
+    def take(self, recipe: Recipe) -> float | None:
+        stack = expand(self._spec, self._dtype, recipe)
+        self._recipes += 1
+        self._cases += len(stack)
+        self._missing.difference_update(pairs_in(recipe.levels))
+        return self._visit(stack)
+
+    def drawn(self) -> Drawn:
+        return Drawn(self._recipes, self._cases, self._pairs - len(self._missing), self._pairs)
+
+
+def _amounts(spec: Spec, dtype: str, effort: Effort) -> tuple[int, int]:
+    rows = len(covering_rows(space_for(spec, dtype)))
+    rows = rows if effort.covering is None else min(rows, effort.covering)
+    return rows, max(effort.random, effort.total - rows)
+
+
+@functools.lru_cache(maxsize=64)
+def drawn_bits(count: int, run_seed: int) -> tuple[int, ...]:
+    """So many numbers below 2**32, drawn by Hypothesis. Criteria and dtypes share them, but not their data."""
+    found: list[int] = []
+    climb(count, run_seed, lambda number: found.append(number))
+    return tuple(found)
+
+
+def climb(count: int, run_seed: int, take: Callable[[int], float | None]) -> None:
+    """Has Hypothesis draw so many numbers below 2**32, and climb toward what `take` returns, if it returns anything.
+
+    Whatever `take` raises ends the drawing and is raised, once: Hypothesis would call it again to see it fail again.
+    """
+    raised: list[BaseException] = []
+
+    @seed(digest("recipes", run_seed))
+    @_settings(count)
+    @given(bits)
+    def draw(number: int) -> None:
+        if raised:
+            return
+        try:
+            score = take(number)
+        except BaseException as error:
+            raised.append(error)
+            return
+        if score is not None and math.isfinite(score):
+            target(score)
+
+    draw()
+    if raised:
+        raise raised[0]
+
+
+def _settings(count: int) -> settings:
+    """Every setting by name: Hypothesis's profile, which a variable named CI changes alone, must not matter."""
+    return settings(
+        max_examples=count,
+        derandomize=False,
+        database=None,
+        verbosity=Verbosity.quiet,
+        phases=(Phase.generate, Phase.target),
+        stateful_step_count=1,
+        report_multiple_bugs=False,
+        suppress_health_check=tuple(HealthCheck),
+        deadline=None,
+        print_blob=False,
+        backend="hypothesis",
+    )

@@ -1,0 +1,70 @@
+"""Recipes: which levels a stack combines, and the seed of its data; and how Hypothesis draws them.
+
+Hypothesis mixes constants of the local source files into what it draws as integers, floats, text and `sampled_from`, so
+recipes would depend on which other modules are about. Booleans are spared, so recipes are made of those alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from conformance.cases.covering import Completer
+from conformance.cases.factors import Row, Space
+from conformance.cases.source import digest
+
+BITS = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a stack depends on, beside criterion and dtype."""
+
+    levels: Row
+    seed: int
+    origin: str = ""  # for a reader
+
+
+# Bits inside a unique list are out of reach of Hypothesis's mutator, which copies one part of an example over another
+# (it would make five of six recipes their predecessor's twin, one bit changed).
+bits: st.SearchStrategy[int] = st.lists(
+    st.tuples(*(st.booleans() for _ in range(BITS))), min_size=1, max_size=1, unique=True
+).map(lambda drawn: sum(bit << i for i, bit in enumerate(reversed(drawn[0]))))
+
+
+def recipe_from_bits(space: Space, criterion: str, dtype: str, number: int) -> Recipe:
+    """The recipe that a number below 2**32 stands for; 0 is the plainest."""
+    return Recipe(row_from_bits(space, number), digest("random", criterion, dtype, number), f"random {number:08x}")
+
+
+def covering_recipe(row: Row, criterion: str, dtype: str, seed: int, i: int) -> Recipe:
+    """The recipe of the i-th row of a covering array."""
+    return Recipe(row, digest("covering", criterion, dtype, seed, i), f"covering {seed}.{i}")
+
+
+def row_from_bits(space: Space, number: int) -> Row:
+    """The levels that a number picks: its leading bits the first factor's, and so on, as an arithmetic decoder would.
+
+    Among n options the shares differ by less than n / 2**32 for the first factor, by n / 2**(32 - b) after b bits.
+    """
+    rest = number
+
+    def pick(f: int, options: Sequence[int], row: list[int | None]) -> Iterable[int]:
+        nonlocal rest
+        if not options:
+            return ()
+        at, rest = divmod(rest * len(options), 2**BITS)
+        return (*options[at:], *options[:at])
+
+    row = _completer(space).complete([None] * len(space.counts), pick)
+    if row is None:
+        raise ValueError("no combination of levels is possible")
+    return row
+
+
+@functools.lru_cache(maxsize=64)
+def _completer(space: Space) -> Completer:
+    return Completer(space.counts, space.rules)

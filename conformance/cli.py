@@ -1,0 +1,107 @@
+"""The command line: `conformance run | list | show | replay | report | diff`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.errors import ConformanceError, UsageError
+
+USAGE = 4  # pytest's exit code for it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; the exit code is pytest's: 0, 1, 4 (usage), 5 (nothing ran)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if args[:1] == ["run"]:
+            return _run(args[1:])
+        given = _parser().parse_args(args)
+        code: int = given.command(given)
+    except ConformanceError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        return 0
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="conformance", description="A conformance suite for loss functions.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands.add_parser("run", help="judge frameworks: the suite's own pytest run, with the suite's own settings", add_help=False)
+    _add(commands, "list", "the criteria, and the adapters that come with the suite", _list)
+    show = _add(commands, "show", "one criterion: what it takes, its formula, its edge cases", _show)
+    show.add_argument("criterion")
+    replay = _add(commands, "replay", "run a check's witnesses again, and say what they come to now", _replay)
+    replay.add_argument("results", type=Path)
+    replay.add_argument("id", help="a check id, such as cross_entropy/torch/cpu/eager/float32/value")
+    report = _add(commands, "report", "one HTML report of several results files", _report)
+    report.add_argument("results", nargs="+", type=Path)
+    report.add_argument("-o", "--output", required=True, type=Path)
+    diff = _add(commands, "diff", "what changed between two results files; exit code 1 when something got worse", _diff)
+    diff.add_argument("old", type=Path)
+    diff.add_argument("new", type=Path)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, command: object) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _run(args: list[str]) -> int:
+    """pytest on the suite, away from the settings of whatever project it is called in."""
+    import pytest
+
+    package = Path(__file__).resolve().parent
+    settings = ["-c", str(package / "suite" / "pytest.ini"), f"--rootdir={package}", "-p", "no:cacheprovider"]
+    return int(pytest.main([*settings, str(package / "test_conformance.py"), *args]))
+
+
+def _list(given: argparse.Namespace) -> int:
+    from conformance.adapter.load import built_in
+    from conformance.spec import load_specs, specs_folder
+
+    for name, spec in load_specs([specs_folder()]).items():
+        print(f"{name:24} {spec.title}")
+    print(f"\nframeworks: {', '.join(built_in())}, and module:Class for an adapter of your own")
+    return 0
+
+
+def _show(given: argparse.Namespace) -> int:
+    from conformance.report.criterion import describe
+    from conformance.spec import spec_for
+
+    print(describe(spec_for(given.criterion)))
+    return 0
+
+
+def _replay(given: argparse.Namespace) -> int:
+    from conformance.suite.replay import replay
+
+    return replay(given.results, given.id)
+
+
+def _report(given: argparse.Namespace) -> int:
+    from conformance.report.commands import report
+
+    return report(given.results, given.output)
+
+
+def _diff(given: argparse.Namespace) -> int:
+    from conformance.report.commands import diff
+
+    return diff(given.old, given.new)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

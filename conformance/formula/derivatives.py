@@ -1,0 +1,136 @@
+"""The rules of reverse differentiation, in the formula language's own terms.
+
+Each rule gives the adjoints of a node's arguments from the adjoint `g` of its result `z`. Every adjoint is computed in
+the arithmetic of the tape, so its error is analysed like any other number's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from conformance.formula.algebra import Term
+from conformance.formula.node import Node
+
+if TYPE_CHECKING:
+    from conformance.formula.tape import Tape
+
+Rule = Callable[["Tape", Node, Term, Term], tuple[Term | None, ...]]
+
+
+def _quotient(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o, y = tape.algebra, tape.term(node.args[1])
+    left = o.div(g, y)
+    return left, (o.neg(o.mul(left, z)) if tape.is_active(node.args[1]) else None)
+
+
+def _product(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o, (x, y) = tape.algebra, node.args
+    return tuple(o.mul(g, tape.term(b)) if tape.is_active(a) else None for a, b in ((x, y), (y, x)))
+
+
+def _power(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o, x, k = tape.algebra, tape.term(node.args[0]), int(node.args[1].value or 0)
+    if k == 0:
+        return (None, None)
+    return o.mul(g, o.mul(o.constant(k), o.power(x, k - 1))) if k > 1 else g, None
+
+
+def _xlogy(shift: float) -> Rule:
+    def rule(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+        o, x, y = tape.algebra, tape.term(node.args[0]), tape.term(node.args[1])
+        log = o.unary("log1p" if shift else "log", y)
+        below = o.add(y, o.constant(shift))
+        present = tape.algebra.arithmetic.compare("!=", x.data, o.constant(0).data)
+        return o.mul(g, log), o.div(o.gate(present, o.mul(g, x)), below)
+
+    return rule
+
+
+def _where(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    cond = tape.cond(node.args[0])
+    gates = (tape.algebra.gate(c, g) if tape.is_active(a) else None for c, a in zip((cond, cond.negated()), node.args[1:], strict=True))
+    return (None, *gates)
+
+
+def _extreme(order: int) -> Rule:
+    """maximum (1) goes with its first argument where that is not below the other; minimum (-1) where the other is not."""
+
+    def rule(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+        x, y = (tape.term(arg).data for arg in node.args[::order])
+        first = tape.algebra.arithmetic.tie(x, y)
+        conds = (first, first.negated())
+        return tuple(tape.algebra.gate(c, g) if tape.is_active(a) else None for c, a in zip(conds, node.args, strict=True))
+
+    return rule
+
+
+def _max(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    x = tape.term(node.args[0]).data
+    top = tape.algebra.arithmetic.top(x, tape.axes(node))
+    return (tape.algebra.gate(top, tape.algebra.broadcast(g, tape.algebra.arithmetic.shape(x))),)
+
+
+def _logsumexp(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o, axes, x = tape.algebra, tape.axes(node), node.args[0]
+    # softmax(x - c) is softmax(x) for a c that does not vary along the axis, and x has lost nothing to the difference
+    if x.op == "-" and all(o.shape(tape.term(x.args[1]))[axis] == 1 for axis in axes):
+        x = x.args[0]
+    return (o.mul(g, o.softmax(o.broadcast(tape.term(x), o.shape(tape.term(node.args[0]))), axes, tape.mask(node))),)
+
+
+def _log_softmax(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o, axes = tape.algebra, tape.axes(node)
+    p = o.softmax(tape.term(node.args[0]), axes, None)
+    return (o.sub(g, o.mul(p, o.sum(g, axes))),)
+
+
+def _pick(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o, (axis,) = tape.algebra, tape.axes(node)
+    place = o.arithmetic.index(axis, o.shape(tape.term(node.args[0]))[axis])
+    return o.gate(o.arithmetic.compare("==", place, tape.term(node.args[1]).data), g), None
+
+
+def _norm(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o, x = tape.algebra, tape.term(node.args[0])
+    unit = o.arithmetic.norm_gradient(x.data, z.data, tape.number(node.args[1]), tape.axes(node))
+    return o.mul(g, Term(unit)), None
+
+
+def _unary(factor: Callable[[Tape, Term, Term], Term]) -> Rule:
+    """The rule g · factor(x, z)."""
+    return lambda tape, node, g, z: (tape.algebra.mul(g, factor(tape, tape.term(node.args[0]), z)),)
+
+
+def _sigmoid_slope(tape: Tape, x: Term, z: Term) -> Term:
+    return tape.algebra.mul(z, tape.algebra.unary("sigmoid", tape.algebra.neg(x)))
+
+
+# A primitive without a rule passes no gradient on: stop_gradient, size, index and the conditions.
+RULES: Mapping[str, Rule] = {
+    "+": lambda tape, node, g, z: (g, g),
+    "-": lambda tape, node, g, z: (g, tape.algebra.neg(g)),
+    "neg": lambda tape, node, g, z: (tape.algebra.neg(g),),
+    "*": _product,
+    "/": _quotient,
+    "**": _power,
+    "abs": _unary(lambda tape, x, z: tape.algebra.sign(x)),
+    "exp": _unary(lambda tape, x, z: z),
+    "expm1": _unary(lambda tape, x, z: tape.algebra.unary("exp", x)),
+    "log": lambda tape, node, g, z: (tape.algebra.div(g, tape.term(node.args[0])),),
+    "log1p": lambda tape, node, g, z: (tape.algebra.div(g, tape.algebra.add(tape.algebra.constant(1), tape.term(node.args[0]))),),
+    "sqrt": lambda tape, node, g, z: (tape.algebra.div(g, tape.algebra.mul(tape.algebra.constant(2), z)),),
+    "sigmoid": _unary(_sigmoid_slope),
+    "softplus": _unary(lambda tape, x, z: tape.algebra.unary("sigmoid", x)),
+    "xlogy": _xlogy(0.0),
+    "xlog1py": _xlogy(1.0),
+    "where": _where,
+    "maximum": _extreme(1),
+    "minimum": _extreme(-1),
+    "sum": lambda tape, node, g, z: (g,),
+    "max": _max,
+    "logsumexp": _logsumexp,
+    "log_softmax": _log_softmax,
+    "norm": _norm,
+    "pick": _pick,
+}

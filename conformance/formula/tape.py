@@ -1,0 +1,229 @@
+"""Evaluation of a tree in an arithmetic, forward and in reverse. Each node is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from conformance.formula.algebra import Algebra, Term
+from conformance.formula.arithmetic import Arithmetic, Axes, Cond, Mask
+from conformance.formula.derivatives import RULES
+from conformance.formula.node import COMPARISONS, REDUCTIONS, Node, walk
+
+Number = int | float | bool
+
+
+class Tape:
+    """The values of a tree's nodes for one stack of cases.
+
+    Args:
+        arithmetic: the numbers to compute with.
+        layout: the axes of the cases with their sizes; array axis i + 1 is the i-th of them.
+        inputs: the arrays of the inputs, of full rank.
+        numbers: parameters, as Python numbers; booleans are conditions.
+        expand: the axes that an axis name in a formula stands for (`D` for all of `D*`).
+    """
+
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        layout: Mapping[str, int],
+        inputs: Mapping[str, Term],
+        numbers: Mapping[str, Number],
+        expand: Callable[[str], Sequence[str]],
+    ) -> None:
+        self.algebra = Algebra(arithmetic, len(layout) + 1)
+        self._layout = layout
+        self._position = {axis: i + 1 for i, axis in enumerate(layout)}
+        self._inputs = inputs
+        self._numbers = numbers
+        self._expand = expand
+        self._values: dict[int, Term | Cond] = {}
+        self._active: frozenset[int] = frozenset()
+        self._keep: list[Node] = []  # ids stay unique while the nodes live
+
+    def term(self, node: Node) -> Term:
+        """The value of a node that is a number."""
+        value = self._value(node)
+        if isinstance(value, Cond):
+            raise TypeError(f"{node.op} is a condition where a number is due")
+        return value
+
+    def cond(self, node: Node) -> Cond:
+        """The value of a node that is a condition."""
+        value = self._value(node)
+        if isinstance(value, Term):
+            raise TypeError(f"{node.op} is a number where a condition is due")
+        return value
+
+    def mask(self, node: Node) -> Mask | None:
+        """Where a masked reduction looks, at the full shape of what it reduces; None: everywhere."""
+        if node.where is None:
+            return None
+        cond = self.cond(node.where).true
+        return np.broadcast_to(cond, np.broadcast_shapes(cond.shape, self.algebra.shape(self.term(node.args[0]))))
+
+    def number(self, node: Node) -> float:
+        """A parameter or constant as a Python number."""
+        value = self._numbers[str(node.value)] if node.op == "name" else node.value
+        assert isinstance(value, int | float)
+        return float(value)
+
+    def axes(self, node: Node) -> Axes:
+        """The array axes that a node's `over` names; all of them where it names none."""
+        if node.over is None:
+            return tuple(self._position.values())
+        return tuple(self._position[axis] for name in node.over for axis in self._expand(name))
+
+    def is_active(self, node: Node) -> bool:
+        """Whether the gradient goes through this node."""
+        return id(node) in self._active
+
+    def gradients(self, root: Node, wrt: Sequence[str]) -> dict[str, Term]:
+        """The gradient of the sum of `root` with respect to each input in `wrt`, in the input's own shape."""
+        order = list(walk(root))
+        self._keep.append(root)
+        self._active = _depends_on(order, wrt)
+        adjoints: dict[int, Term] = {}
+        if self.is_active(root):
+            one = self.algebra.constant(1)
+            adjoints[id(root)] = self.algebra.broadcast(one, self.algebra.shape(self.term(root)))
+        found: dict[str, Term] = {}
+        for node in reversed(order):
+            g = adjoints.pop(id(node), None)
+            if g is None:
+                continue
+            if node.op == "name":
+                found[str(node.value)] = self.algebra.broadcast(g, self.algebra.shape(self.term(node)))
+            else:
+                self._pass_on(node, g, adjoints)
+        return {name: found[name] if name in found else self._nothing(name) for name in wrt}
+
+    def _nothing(self, name: str) -> Term:
+        zero = self.algebra.constant(0)
+        return self.algebra.broadcast(zero, self.algebra.shape(self._inputs[name]))
+
+    def _pass_on(self, node: Node, g: Term, adjoints: dict[int, Term]) -> None:
+        z = self.term(node)
+        g = self.algebra.broadcast(g, self.algebra.shape(z))
+        for child, part in zip(node.args, RULES[node.op](self, node, g, z), strict=True):
+            if part is None or not self.is_active(child):
+                continue
+            part = self._to_shape_of(child, part)
+            before = adjoints.get(id(child))
+            adjoints[id(child)] = part if before is None else self.algebra.add(before, part)
+
+    def _to_shape_of(self, child: Node, part: Term) -> Term:
+        shape = self.algebra.shape(self.term(child))
+        return self.algebra.broadcast(self.algebra.sum_to(part, shape), shape)
+
+    def _value(self, root: Node) -> Term | Cond:
+        if id(root) not in self._values:
+            self._keep.append(root)
+            for node in walk(root):
+                if id(node) not in self._values:
+                    self._values[id(node)] = self._compute(node)
+        return self._values[id(root)]
+
+    def _compute(self, node: Node) -> Term | Cond:
+        if node.op == "const":
+            return self.algebra.constant(float(node.value or 0))
+        if node.op == "name":
+            return self._name(str(node.value))
+        if node.op in COMPARISONS:
+            x, y = (self.term(arg).data for arg in node.args)
+            return self.algebra.arithmetic.compare(node.op, x, y)
+        if node.op == "not":
+            return self.cond(node.args[0]).negated()
+        if node.op in {"and", "or"}:
+            return self.cond(node.args[0]).joined(self.cond(node.args[1]), every=node.op == "and")
+        return _reduce(self, node) if node.op in _REDUCE else _elementwise(self, node)
+
+    def _name(self, name: str) -> Term | Cond:
+        if name in self._inputs:
+            return self._inputs[name]
+        if name in self._numbers:
+            value = self._numbers[name]
+            if isinstance(value, bool):
+                return Cond(np.full((1,) * self.algebra.rank, value))
+            return self.algebra.constant(value, exact=False)
+        return self.algebra.constant(float(self.size_of(name)))
+
+    def size_of(self, name: str) -> int:
+        """The number of positions along an axis name of the formula."""
+        return int(np.prod([self._layout[axis] for axis in self._expand(name)], dtype=np.int64))
+
+    def is_axis(self, node: Node) -> bool:
+        """Whether a node is the bare name of an axis."""
+        return node.op == "name" and str(node.value) not in self._inputs and str(node.value) not in self._numbers
+
+    def index(self, node: Node) -> Term:
+        """0, 1, … along the node's axis."""
+        (axis,) = self.axes(node)
+        return Term(self.algebra.arithmetic.index(axis, list(self._layout.values())[axis - 1]))
+
+
+_REDUCE = REDUCTIONS | {"log_softmax", "index", "size"}
+
+
+def _depends_on(order: Sequence[Node], wrt: Sequence[str]) -> frozenset[int]:
+    active: set[int] = set()
+    for node in order:
+        if (node.op == "name" and node.value in wrt) or (node.op in RULES and any(id(a) in active for a in node.args)):
+            active.add(id(node))
+    return frozenset(active)
+
+
+def _reduce(tape: Tape, node: Node) -> Term:
+    o, a = tape.algebra, tape.algebra.arithmetic
+    if node.op == "index":
+        return tape.index(node)
+    if node.op == "size":
+        axis = tape.is_axis(node.args[0])
+        shape = (tape.size_of(str(node.args[0].value)),) if axis else o.shape(tape.term(node.args[0]))[1:]
+        return o.constant(float(np.prod(shape, dtype=np.int64)))
+    x = tape.term(node.args[0])
+    axes = tape.axes(node)
+    if node.op == "sum":
+        return o.sum(x, axes)
+    if node.op == "mean":
+        count = np.prod([o.shape(x)[axis] for axis in axes], dtype=np.int64)
+        return o.div(o.sum(x, axes), o.constant(float(count)))
+    if node.op == "pick":
+        return Term(a.gather(x.data, tape.term(node.args[1]).data, axes[0]))
+    if node.op == "norm":
+        return Term(a.norm(x.data, tape.number(node.args[1]), axes))
+    if node.op == "logsumexp":
+        return Term(a.logsumexp(x.data, axes, tape.mask(node)))
+    return Term(a.log_softmax(x.data, axes) if node.op == "log_softmax" else a.max(x.data, axes))
+
+
+def _elementwise(tape: Tape, node: Node) -> Term:
+    o = tape.algebra
+    if node.op == "where":
+        return o.where(tape.cond(node.args[0]), tape.term(node.args[1]), tape.term(node.args[2]))
+    args = [tape.term(arg) for arg in node.args]
+    match node.op:
+        case "+":
+            return o.add(*args)
+        case "-":
+            return o.sub(*args)
+        case "*":
+            return o.mul(*args)
+        case "/":
+            return o.div(*args)
+        case "**":
+            return o.power(args[0], int(node.args[1].value or 0))
+        case "neg":
+            return o.neg(args[0])
+        case "maximum" | "minimum":
+            return o.extreme(node.op, *args)
+        case "xlogy" | "xlog1py":
+            zero = o.arithmetic.compare("==", args[0].data, o.constant(0).data)
+            product = o.mul(args[0], o.unary("log1p" if node.op == "xlog1py" else "log", args[1]))
+            return o.where(zero, o.constant(0), product)
+        case "stop_gradient":
+            return args[0]
+        case _:
+            return o.unary(node.op, args[0])

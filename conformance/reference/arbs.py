@@ -1,0 +1,203 @@
+"""Interval arithmetic of any precision: the tree of a formula once more, in `python-flint`'s balls.
+
+Here every result encloses the exact one, whatever happened on the way: a comparison that the precision cannot decide
+takes the union of both branches, so that more precision, or nothing, decides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from flint import arb
+from numpy.typing import NDArray
+
+from conformance.formula.arithmetic import Axes, Cond, Mask
+
+Array = NDArray[Any]  # of arb objects
+
+ZERO, ONE = arb(0), arb(1)
+
+
+class Arbs:
+    """`conformance.formula.Arithmetic` on arrays of `arb`; the precision is flint's own."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def constant(self, value: float, *, exact: bool = True) -> Array:
+        return np.full((1,) * self.rank, arb(value), dtype=object)
+
+    def shape(self, x: Array) -> tuple[int, ...]:
+        return x.shape
+
+    def broadcast(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return np.broadcast_to(x, shape)
+
+    def add(self, x: Array, y: Array) -> Array:
+        return x + y
+
+    def sub(self, x: Array, y: Array) -> Array:
+        return x - y
+
+    def mul(self, x: Array, y: Array) -> Array:
+        return x * y
+
+    def div(self, x: Array, y: Array) -> Array:
+        return x / y
+
+    def neg(self, x: Array) -> Array:
+        return -x
+
+    def power(self, x: Array, k: int) -> Array:
+        return x**k
+
+    def unary(self, name: str, x: Array) -> Array:
+        return _each(_FUNCTIONS[name], x)
+
+    def sign(self, x: Array) -> Array:
+        return _each(_sign, x)
+
+    def extreme(self, name: str, x: Array, y: Array) -> Array:
+        return _each2(arb.max if name == "maximum" else arb.min, x, y)
+
+    def compare(self, op: str, x: Array, y: Array) -> Cond:
+        x, y = np.broadcast_arrays(x, y)
+        surely = _each2(_COMPARE[op], x, y).astype(bool)
+        never = _each2(_COMPARE[_OPPOSITE[op]], x, y).astype(bool)
+        return _cond(surely, ~surely & ~never)
+
+    def tie(self, x: Array, y: Array) -> Cond:
+        return self.compare(">=", x, y)
+
+    def top(self, x: Array, axes: Axes) -> Cond:
+        middle = _each(lambda item: float(item.mid()), x).astype(float)
+        best = middle == middle.max(axis=axes, keepdims=True)
+        first = best & (np.cumsum(best, axis=axes[0]) == 1) if len(axes) == 1 else best
+        rivals = _each2(lambda a, b: bool(a.overlaps(b)), x, self.max(x, axes)).astype(bool)
+        return _cond(first, rivals & (rivals.sum(axis=axes, keepdims=True) > 1))
+
+    def select(self, mask: Mask, x: Array, y: Array) -> Array:
+        return np.where(mask, x, y)
+
+    def choose(self, cond: Cond, x: Array, y: Array) -> Array:
+        z = np.where(cond.true, x, y)
+        return z if cond.unsure is None else np.where(cond.unsure, _each2(arb.union, *np.broadcast_arrays(x, y)), z)
+
+    def gate(self, cond: Cond, g: Array) -> Array:
+        return self.choose(cond, g, self.constant(0))
+
+    def sum(self, x: Array, axes: Axes) -> Array:
+        return np.add.reduce(x, axis=axes, keepdims=True, initial=ZERO)
+
+    def max(self, x: Array, axes: Axes) -> Array:
+        for axis in axes:
+            x = np.frompyfunc(arb.max, 2, 1).reduce(x, axis=axis, keepdims=True)
+        return x
+
+    def _terms(self, x: Array, axes: Axes, mask: Mask | None) -> tuple[Array, Array, Array]:
+        seen = x if mask is None else np.where(mask, x, -np.inf)
+        middle = _each(float, np.where(seen == -np.inf, -np.inf, seen)).astype(float)
+        peak = middle.max(axis=axes, keepdims=True, initial=-np.inf)  # any number will do for a shift
+        shift = _each(lambda item: arb(float(item)) if np.isfinite(item) else ZERO, peak)
+        inside = np.broadcast_to(True if mask is None else mask, x.shape) & (middle > -np.inf)
+        terms = np.where(inside, _each(arb.exp, np.where(inside, x, ZERO) - shift), ZERO)
+        return shift, terms, self.sum(terms, axes)
+
+    def logsumexp(self, x: Array, axes: Axes, mask: Mask | None) -> Array:
+        shift, _, total = self._terms(x, axes, mask)
+        return shift + _each(lambda item: arb("-inf") if item == 0 else item.log(), total)
+
+    def softmax(self, x: Array, axes: Axes, mask: Mask | None) -> Array:
+        _, terms, total = self._terms(x, axes, mask)
+        return np.where(terms == ZERO, terms, terms / np.where(total == ZERO, ONE, total))
+
+    def log_softmax(self, x: Array, axes: Axes) -> Array:
+        return x - self.logsumexp(x, axes, None)
+
+    def norm(self, x: Array, p: float, axes: Axes) -> Array:
+        size = np.abs(x)
+        if np.isinf(p):
+            return self.max(size, axes)
+        if p == 1:
+            return self.sum(size, axes)
+        if p == 2:
+            return _each(arb.sqrt, self.sum(x * x, axes))
+        return _each(lambda item: _power(item, 1 / arb(p)), self.sum(_each(lambda item: _power(item, arb(p)), size), axes))
+
+    def norm_gradient(self, x: Array, norm: Array, p: float, axes: Axes) -> Array:
+        if p == 1:
+            return self.sign(x)
+        if np.isinf(p):
+            return self.gate(self.top(np.abs(x), axes), self.sign(x))
+        ratio = np.where(norm == ZERO, ZERO, x / np.where(norm == ZERO, ONE, norm))
+        if p == 2:
+            return ratio
+        return self.sign(x) * _each(lambda item: _power(item, arb(p) - 1), np.abs(ratio))
+
+    def gather(self, x: Array, index: Array, axis: int) -> Array:
+        n = x.shape[axis]
+        place = np.clip(_each(lambda item: int(float(item)), index).astype(np.int64), 0, max(n - 1, 0))
+        shape = list(np.broadcast_shapes(tuple(1 if i == axis else s for i, s in enumerate(x.shape)), place.shape))
+        place = np.broadcast_to(place, shape)
+        shape[axis] = n
+        return np.take_along_axis(np.broadcast_to(x, shape), place, axis)
+
+    def index(self, axis: int, size: int) -> Array:
+        shape = [1] * self.rank
+        shape[axis] = size
+        return exact(np.arange(size).reshape(shape))
+
+
+def exact(array: NDArray[Any]) -> Array:
+    """The numbers of a float or integer array as balls of radius 0."""
+    return _each(lambda item: arb(float(item)), array)
+
+
+def _each(function: Callable[[Any], Any], x: Array) -> Array:
+    return np.asarray(np.frompyfunc(function, 1, 1)(x), dtype=object)
+
+
+def _each2(function: Callable[[Any, Any], Any], x: Array, y: Array) -> Array:
+    return np.asarray(np.frompyfunc(function, 2, 1)(x, y), dtype=object)
+
+
+def _cond(surely: Mask, unsure: Mask) -> Cond:
+    return Cond(surely, None, unsure if unsure.any() else None)
+
+
+def _sign(x: arb) -> arb:
+    return ONE if x > 0 else -ONE if x < 0 else ZERO if x == 0 else ZERO.union(ONE).union(-ONE)
+
+
+def _power(x: arb, p: arb) -> arb:
+    """x^p for x ≥ 0; a ball that holds 0 is taken up to its upper end."""
+    if x > 0:
+        return x**p
+    return ZERO if x == 0 else ZERO.union(x.abs_upper() ** p)
+
+
+def _softplus(x: arb) -> arb:
+    return x + (-x).exp().log1p() if x > 0 else x.exp().log1p()
+
+
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "abs": abs,
+    "exp": arb.exp,
+    "expm1": arb.expm1,
+    "log": arb.log,
+    "log1p": arb.log1p,
+    "sqrt": arb.sqrt,
+    "sigmoid": lambda x: 1 / (1 + (-x).exp()),
+    "softplus": _softplus,
+}
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": lambda x, y: bool(x == y),
+    "!=": lambda x, y: bool(x != y),
+    "<": lambda x, y: bool(x < y),
+    "<=": lambda x, y: bool(x <= y),
+    ">": lambda x, y: bool(x > y),
+    ">=": lambda x, y: bool(x >= y),
+}
+_OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}

@@ -1,0 +1,129 @@
+"""Balls: binary128 arrays with bounds on the error, once for binary128 itself and once for the dtype being judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.formula.arithmetic import Axes, Mask
+from conformance.reference.quad import BOUND, Bound, Quad, magnitude
+
+Hull = tuple[Bound, Bound]
+Flags = NDArray[np.uint8]
+OVER, UNSURE = np.uint8(1), np.uint8(2)
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """An array and how far off it may be.
+
+    Attributes:
+        x: the numbers, in binary128.
+        b: absolute error bounds, with one more axis in front: [0] of binary128, [1] of a sound implementation in the
+            dtype; None: exact in both.
+        h: how far below and above x a choice at a kink may lie (None: there is no choice). Not an error: c never
+            multiplies it.
+        flags: OVER where an intermediate may pass the dtype's largest number, UNSURE where binary128 cannot tell which
+            branch of a kink is taken (None: nowhere).
+    """
+
+    x: Quad
+    b: Bound | None = None
+    h: Hull | None = None
+    flags: Flags | None = None
+
+    @cached_property
+    def m(self) -> Bound:
+        """|x|."""
+        return magnitude(self.x)
+
+    @cached_property
+    def reach(self) -> Bound:
+        """The largest magnitude within the hull."""
+        return self.m if self.h is None else self.m + np.maximum(*self.h)
+
+    @cached_property
+    def signed(self) -> Bound:
+        """x to 53 bits."""
+        return np.where(np.signbit(self.x), -self.m, self.m)
+
+    @cached_property
+    def is_scale(self) -> bool:
+        """Whether every number is exactly 0 or a power of two, so that multiplying by it rounds nothing."""
+        if self.b is not None:
+            return False
+        mantissa = np.frexp(self.m)[0]
+        return bool(((mantissa == 0.5) | (mantissa == 0)).all())
+
+    def bound(self) -> Bound:
+        """`b`, zeros where it is exact."""
+        return np.zeros((2,) + (1,) * self.x.ndim, dtype=BOUND) if self.b is None else self.b
+
+
+def either(*flags: Flags | None) -> Flags | None:
+    """All of the flags; None where there are none."""
+    found = None
+    for item in flags:
+        if item is not None:
+            found = item if found is None else found | item
+    return found
+
+
+def flagged(mask: Mask | None, flag: np.uint8) -> Flags | None:
+    """The flag where `mask` holds; None where it holds nowhere."""
+    return mask * flag if mask is not None and mask.any() else None
+
+
+def over_axes(x: Ball, axes: Axes) -> Flags | None:
+    """The flags of all that a reduction reduces."""
+    if x.flags is None:
+        return None
+    found = np.broadcast_to(x.flags, x.x.shape)
+    for axis in axes:
+        found = np.bitwise_or.reduce(found, axis=axis, keepdims=True)
+    return found
+
+
+def parts(h: Hull | None, ndim: int) -> Hull:
+    """A hull's two halves, zeros where there is none."""
+    if h is None:
+        zero = np.zeros((1,) * ndim, dtype=BOUND)
+        return zero, zero
+    return h
+
+
+def hull_product(x: Ball, y: Ball) -> Hull | None:
+    """The hull of x·y around the product of the centres."""
+    if x.h is None and y.h is None:
+        return None
+    (xl, xh), (yl, yh) = parts(x.h, x.x.ndim), parts(y.h, y.x.ndim)
+    corners = [dx * y.signed + x.signed * dy + dx * dy for dx in (-xl, xh) for dy in (-yl, yh)]
+    low, high = corners[0], corners[0]
+    for corner in corners[1:]:
+        low, high = np.minimum(low, corner), np.maximum(high, corner)
+    return np.maximum(-_unknown(low), 0), np.maximum(_unknown(high), 0)
+
+
+def hull_quotient(x: Ball, y: Ball) -> Hull | None:
+    """The hull of x/y around the quotient of the centres; y has none."""
+    if x.h is None:
+        return None
+    low, high = x.h[0] / y.m, x.h[1] / y.m
+    back = np.signbit(y.x)
+    return _unknown(np.where(back, high, low)), _unknown(np.where(back, low, high))
+
+
+def hull_sum(x: Ball, y: Ball, sign: int) -> Hull | None:
+    """The hull of x + sign·y."""
+    if x.h is None and y.h is None:
+        return None
+    (xl, xh), (yl, yh) = parts(x.h, x.x.ndim), parts(y.h, y.x.ndim)
+    return (xl + yl, xh + yh) if sign > 0 else (xl + yh, xh + yl)
+
+
+def _unknown(h: Bound) -> Bound:
+    """A hull that arithmetic could not bound (0·∞) is unbounded, unless nothing was open there."""
+    return np.where(np.isnan(h), np.inf, h).astype(BOUND)

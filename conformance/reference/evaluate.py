@@ -1,0 +1,167 @@
+"""The reference: value and gradients of a stack of cases, each number with its error, its budgets and its choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.case import DTYPES, Case, Stack
+from conformance.errors import UsageError
+from conformance.formula import Node
+from conformance.formula.tape import Tape
+from conformance.reference.ball import OVER, UNSURE, Ball, Flags, either, parts
+from conformance.reference.balls import SAFETY, C
+from conformance.reference.escalate import escalate
+from conformance.reference.formats import FORMATS, Format
+from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, ulp
+from conformance.reference.quad import BOUND, Bound, quad, split
+from conformance.reference.reductions import Balls
+from conformance.spec.layout import match
+from conformance.spec.model import Spec
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The certified reference of one case.
+
+    Attributes:
+        value: float64, of the output's shape; within 1 ulp where certified.
+        gradients: of the sum of the output, by input, each float64 of its input's shape.
+        value_budget: how far a sound implementation in the dtype may be off, absolute, of the value's shape.
+        gradient_budgets: likewise, by input.
+        certified: whether every number here is within 1 ulp of float64, or 2⁻¹⁰ of the float64 budget.
+    """
+
+    value: Float
+    gradients: Mapping[str, Float]
+    value_budget: Float
+    gradient_budgets: Mapping[str, Float]
+    certified: bool
+    uncertified: tuple[str, ...] = field(default=(), repr=False)  # the outputs that hold uncertified numbers
+
+
+def evaluate(
+    criterion: str | Spec,
+    inputs: Mapping[str, Any],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    dtype: str = "float64",
+    wrt: Sequence[str] | None = None,
+) -> Reference:
+    """The value of a criterion and its gradients, with the budgets of `dtype`.
+
+    Args:
+        criterion: its name, or a spec.
+        inputs: an array for each input; optional ones may be absent. Taken as exact.
+        parameters: those that are not given take their defaults. Taken as exact.
+        dtype: the format that the budgets are for.
+        wrt: the inputs to differentiate by; every differentiable one that is present, if not given.
+
+    Raises:
+        UsageError: an unknown criterion, input, parameter or dtype, or shapes that do not fit together.
+    """
+    spec = _spec(criterion)
+    case = make_case(spec, inputs, parameters or {}, dtype)
+    names = tuple(name for name in spec.differentiable if name in case.inputs) if wrt is None else tuple(wrt)
+    if unknown := [name for name in names if name not in spec.differentiable or name not in case.inputs]:
+        raise UsageError(f"{spec.name} has no gradient with respect to {', '.join(map(repr, unknown))}")
+    stack = Stack.of(case)
+    found = evaluate_stack(spec, stack, names)
+    # Certified is not always within 1 ulp; whoever asks for one case gets all of its digits.
+    found = escalate(spec, stack, found, {name: item.doubtful for name, item in found.items()})
+    fmt = FORMATS[dtype]
+    budgets = {name: item.sound[0] + half_ulp(item.high[0], fmt) for name, item in found.items()}
+    values = {name: item.high[0] for name, item in found.items()}
+    missing = tuple(name for name, item in found.items() if not (item.certified & ~item.unsure).all())
+    return Reference(values.pop("value"), values, budgets.pop("value"), budgets, not missing, missing)
+
+
+def _spec(criterion: str | Spec) -> Spec:
+    if isinstance(criterion, Spec):
+        return criterion
+    from conformance.spec import spec_for
+
+    return spec_for(criterion)
+
+
+def make_case(spec: Spec, inputs: Mapping[str, Any], parameters: Mapping[str, Any], dtype: str) -> Case:
+    """A case of plain arrays; floating inputs become float64, unrounded.
+
+    Raises:
+        UsageError: a name that the spec does not have, a required input missing, or shapes that do not fit together.
+    """
+    if dtype not in DTYPES:
+        raise UsageError(f"there is no dtype {dtype!r}; there are: {', '.join(DTYPES)}")
+    for given, known, what in ((inputs, spec.inputs, "input"), (parameters, spec.params, "parameter")):
+        if unknown := [name for name in given if name not in known]:
+            raise UsageError(f"{spec.name} has no {what} {unknown[0]!r}; it has: {', '.join(known)}")
+    if missing := [name for name, item in spec.inputs.items() if item.default is None and inputs.get(name) is None]:
+        raise UsageError(f"{spec.name} needs the input {missing[0]!r}")
+    arrays = {
+        name: np.asarray(array, dtype=np.float64 if spec.inputs[name].dtype == "float" else np.int64)
+        for name, array in inputs.items()
+        if array is not None
+    }
+    layout = match(spec, {name: array.shape for name, array in arrays.items()})
+    if layout is None:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise UsageError(f"the shapes do not fit {spec.name}: {shapes}")
+    full = {name: parameters.get(name, item.default) for name, item in spec.params.items()}
+    return Case(spec.name, dtype, layout, full, arrays)
+
+
+def evaluate_stack(spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subnormals: bool = False) -> dict[str, Numbers]:
+    """The numbers of every output, "value" and each name in `wrt`, for all cases of `stack` at once."""
+    fmt = FORMATS[stack.dtype]
+    with np.errstate(all="ignore"):
+        balls = Balls(fmt, len(stack.layout) + 1, flushes_subnormals=flushes_subnormals)
+        tape = make_tape(spec, stack, balls, {name: Ball(quad(full_rank(spec, stack.layout, name, array))) for name, array in stack.inputs.items()})
+        reduction = stack.parameters.get("reduction", "none")
+        roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms)]
+        outputs = [_outputs(tape, root, wrt) for root in roots]
+        shapes = output_shapes(spec, stack, wrt)
+        return {name: _numbers([item[name] for item in outputs], shapes[name], fmt) for name in ("value", *wrt)}
+
+
+def _outputs(tape: Tape, root: Node, wrt: Sequence[str]) -> dict[str, Ball]:
+    found = {name: term.data for name, term in tape.gradients(root, wrt).items()}
+    return {"value": tape.term(root).data, **found}
+
+
+def _numbers(balls: list[Ball], shapes: tuple[tuple[int, ...], tuple[int, ...]], fmt: Format) -> Numbers:
+    formula = balls[0]
+
+    def shaped(array: Any) -> Any:
+        return np.broadcast_to(array, shapes[0]).reshape(shapes[1])
+
+    high, low = split(formula.x)
+    error = SAFETY * formula.bound()[0]
+    tight = C * formula.bound()[1] + error
+    sound = tight
+    (below, above), flags = parts(formula.h, formula.x.ndim), formula.flags
+    for form in balls[1:]:
+        sound = np.maximum(sound, C * form.bound()[1] + error)
+        more = parts(form.h, form.x.ndim)
+        below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
+        flags = either(flags, form.flags)
+    of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
+    certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
+    certified |= ~np.isfinite(high) & (error == 0)
+    arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
+    masks = (_has(formula.flags, OVER), _has(flags, OVER), certified, _has(formula.flags, UNSURE))
+    return Numbers(*(shaped(array) for array in (*arrays, *masks)))
+
+
+def _has(flags: Flags | None, flag: np.uint8) -> Mask:
+    return np.zeros((), bool) if flags is None else (flags & flag) != 0
+
+
+def _up(bound: Bound) -> Float:
+    """A bound in float64, rounded up."""
+    rounded = bound.astype(np.float64)
+    return np.where(rounded.astype(BOUND) < bound, np.nextafter(rounded, np.inf), rounded)

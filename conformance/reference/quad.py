@@ -1,0 +1,85 @@
+"""binary128 arrays: the only module that touches numpy-quaddtype, and the home of what must be kept away from.
+
+numpy-quaddtype 1.0: casts to and from `longdouble` go through float64, and lose range and digits; `sum` is sequential and
+refuses empty arrays without `initial`; `matmul` and `einsum` are wrong on strided operands and are not used here.
+Elementwise functions are within 0.75 ulp.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from numpy_quaddtype import QuadPrecDType
+
+Quad = NDArray[Any]
+Bound = NDArray[Any]
+Float = NDArray[np.float64]
+
+QUAD: Any = QuadPrecDType()
+UNIT = 2.0**-113  # unit roundoff of binary128
+# Bounds and magnitudes need few digits, but the range of binary128. x87's long double has it; where it does not exist,
+# binary128 itself serves.
+BOUND: Any = np.dtype(np.longdouble) if np.finfo(np.longdouble).maxexp == 16384 else QUAD
+_SAFE = (1e-290, 1e290)  # float64 numbers between these lost nothing of their exponent
+
+ZERO = np.zeros((), dtype=QUAD)
+
+
+def quad(array: Any) -> Quad:
+    """The numbers of a float or integer array, exactly."""
+    return np.asarray(np.asarray(array, dtype=np.float64), dtype=QUAD)
+
+
+def magnitude(x: Quad) -> Bound:
+    """|x| to 53 bits, with the whole range of binary128."""
+    rough = np.abs(x.astype(np.float64))
+    bound = rough.astype(BOUND)
+    outside = ~((rough > _SAFE[0]) & (rough < _SAFE[1]))
+    if outside.any():
+        strange = np.broadcast_to(outside, x.shape) & np.isfinite(x) & (x != ZERO)
+        if strange.any():
+            mantissa, exponent = np.frexp(x[strange])
+            bound[strange] = np.ldexp(np.abs(mantissa.astype(np.float64)).astype(BOUND), exponent)
+    return bound
+
+
+def split(x: Quad) -> tuple[Float, Float]:
+    """x rounded to float64, and what the rounding cut off, rounded too (0 where x is not finite in float64)."""
+    high = x.astype(np.float64)
+    finite = np.isfinite(high)
+    low = np.where(finite, (x - np.where(finite, high, 0.0).astype(QUAD)).astype(np.float64), 0.0)
+    return high, low
+
+
+def total(x: Quad, axes: tuple[int, ...]) -> Quad:
+    """The sum over `axes`, keeping them; pairwise, so that the error grows with the logarithm of their size."""
+    for axis in axes:
+        x = _halve(x, axis)
+    return x
+
+
+def _halve(x: Quad, axis: int) -> Quad:
+    n = x.shape[axis]
+    if n <= 8:
+        return np.add.reduce(x, axis=axis, keepdims=True, initial=0.0) if n != 1 else x
+    half = n // 2
+    front, back = [slice(None)] * x.ndim, [slice(None)] * x.ndim
+    front[axis], back[axis] = slice(0, half), slice(half, 2 * half)
+    pairs = x[tuple(front)] + x[tuple(back)]
+    if n % 2:
+        rest = [slice(None)] * x.ndim
+        rest[axis] = slice(n - 1, n)
+        pairs = np.concatenate([pairs, x[tuple(rest)]], axis=axis)
+    return _halve(pairs, axis)
+
+
+def peak(x: Quad, axes: tuple[int, ...]) -> Quad:
+    """The maximum over `axes`, keeping them; −inf over nothing."""
+    for axis in axes:
+        if x.shape[axis] == 0:
+            shape = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
+            return np.full(shape, -np.inf).astype(QUAD)
+        x = np.max(x, axis=axis, keepdims=True)
+    return x

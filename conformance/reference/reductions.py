@@ -1,0 +1,209 @@
+"""Ball arithmetic over axes: sums, maxima, and the primitives that exist because they are stable in themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from conformance.formula.arithmetic import Axes, Cond, Mask
+from conformance.reference.ball import OVER, UNSURE, Ball, either, flagged, over_axes, parts
+from conformance.reference.balls import SAFETY, C, ElementwiseBalls, _sane, _sign
+from conformance.reference.formats import ULPS, sum_factor
+from conformance.reference.quad import BOUND, QUAD, ZERO, Bound, Quad, magnitude, peak, quad, total
+
+
+class Balls(ElementwiseBalls):
+    """Arithmetic on balls: `conformance.formula.Arithmetic` with errors."""
+
+    def sum(self, x: Ball, axes: Axes) -> Ball:
+        n = _count(x.x, axes)
+        if n == 1:
+            return x
+        size = _sum(x.reach, axes)
+        b = self.u * sum_factor(n) * size
+        if x.b is not None:
+            b = b + _sum(np.broadcast_to(x.b, (2, *x.x.shape)), axes, 1)
+        # A running sum may pass the largest number though the sum itself does not.
+        flags = over_axes(x, axes)
+        if size.size and not size.max() <= self.max:
+            flags = either(flags, flagged(np.isfinite(size) & (size > self.max), OVER))
+        z = self.ball(total(x.x, axes), _sane(b), (Ball(ZERO, None, None, flags),), 0.0)
+        if x.h is None:
+            return z
+        low, high = (_sum(np.broadcast_to(part, x.x.shape), axes) for part in x.h)
+        return Ball(z.x, z.b, (low, high), z.flags)
+
+    def max(self, x: Ball, axes: Axes) -> Ball:
+        z = peak(x.x, axes)
+        b = None if x.b is None else np.broadcast_to(x.b, (2, *x.x.shape)).max(axis=_shift(axes), keepdims=True)
+        return Ball(z, b, None, over_axes(x, axes))
+
+    def top(self, x: Ball, axes: Axes) -> Cond:
+        z = self.max(x, axes)
+        gap, room = self._gap(z, x)
+        near = gap <= room
+        first = near & (np.cumsum(near, axis=axes[0]) == 1) if len(axes) == 1 else near
+        true = (gap == 0) & first
+        several = near.sum(axis=axes, keepdims=True) > 1
+        if not several.any():
+            return Cond(true)
+        own = SAFETY * (x.bound() + z.bound())[0]
+        return Cond(true, near & several, near & several & (gap <= own) & (own > 0))
+
+    def _exponentials(self, x: Ball, axes: Axes, mask: Mask | None) -> _Exponentials:
+        return _Exponentials(self.u, x, axes, mask)
+
+    def logsumexp(self, x: Ball, axes: Axes, mask: Mask | None) -> Ball:
+        e = self._exponentials(x, axes, mask)
+        log = np.log1p(e.others)
+        z = np.where(np.isinf(e.peak), e.peak, e.peak + log)
+        b = e.sum_error + self.u * ULPS["log"] * magnitude(log)
+        if x.b is not None:
+            b = b + np.minimum(_sum(e.weighted(np.expm1(x.b)), axes, 1), e.worst(x.b))
+        return self.ball(z, _sane(b), (_reduced(x, axes),))
+
+    def softmax(self, x: Ball, axes: Axes, mask: Mask | None) -> Ball:
+        e = self._exponentials(x, axes, mask)
+        p = e.terms / (e.others + quad(1.0))
+        relative = self.u * (e.distance + ULPS["exp"]) + e.sum_error
+        if x.b is not None:
+            relative = relative + x.b + _sum(e.weighted(x.b), axes, 1)
+        b = np.where(e.p > 0, np.minimum(e.p * np.expm1(relative), 1), 0)
+        return self.ball(p, _sane(b), (_reduced(x, axes),))
+
+    def log_softmax(self, x: Ball, axes: Axes) -> Ball:
+        e = self._exponentials(x, axes, None)
+        log = np.log1p(e.others)
+        z = (x.x - e.peak) - log
+        b = e.sum_error + self.u * (ULPS["log"] * magnitude(log) + e.distance)
+        if x.b is not None:
+            b = b + x.b + np.minimum(_sum(e.weighted(np.expm1(x.b)), axes, 1), e.worst(x.b))
+        return self.ball(z, _sane(b), (_reduced(x, axes),))
+
+    def norm(self, x: Ball, p: float, axes: Axes) -> Ball:
+        size = np.abs(x.x)
+        biggest = peak(size, axes)
+        n = _count(x.x, axes)
+        if p == 1:
+            z, k = total(size, axes), sum_factor(n)
+        elif p == 2:
+            z, k = np.sqrt(total(x.x * x.x, axes)), 0.5 * (sum_factor(n) + 1) + ULPS["sqrt"]
+        elif np.isinf(p):
+            z, k = biggest, 0.0
+        else:
+            scale = np.where(biggest > ZERO, biggest, quad(1.0))
+            ratio = total(np.power(size / scale, quad(p)), axes)
+            z = scale * np.power(ratio, quad(1.0) / quad(p))
+            k = 1 + (sum_factor(n) + ULPS["power"]) / p + ULPS["power"] + 1
+        z = np.where(np.isinf(biggest), biggest, z)
+        b = None if x.b is None else _norm_of(np.broadcast_to(x.b, (2, *x.x.shape)), p, _shift(axes))
+        single = n == 1  # the norm of one number is its magnitude, up to rounding in its powers
+        return self.ball(z, _sane(b), (_reduced(x, axes),), 0.0 if single and p == 1 else k)
+
+    def norm_gradient(self, x: Ball, norm: Ball, p: float, axes: Axes) -> Ball:
+        if p == 1:
+            return self.sign(x)
+        ratio = self.div(x, norm) if not np.isinf(p) else self.gate(self.top(Ball(np.abs(x.x), x.b), axes), self.sign(x))
+        if p != 2 and not np.isinf(p):
+            ratio = self._signed_power(ratio, p - 1)
+        near = norm.m <= C * np.sum(norm.bound(), axis=0)
+        if not near.any():
+            return ratio
+        one = np.where(near, np.ones((), BOUND), 0)
+        low, high = parts(ratio.h, self.rank)
+        x_out = np.where(near, ZERO, ratio.x)
+        b = np.where(near, 0, ratio.bound())
+        own = SAFETY * norm.bound()[0]
+        flags = either(ratio.flags, flagged((norm.m <= own) & (own > 0), UNSURE))
+        return Ball(x_out, b, (np.where(near, one, low), np.where(near, one, high)), flags)
+
+    def _signed_power(self, r: Ball, q: float) -> Ball:
+        """sign(r)·|r|^q, 0 ≤ |r| ≤ 1 up to rounding, q > 0."""
+        size = np.power(np.abs(r.x), quad(q))
+        size = np.where(r.x == ZERO, ZERO, size)
+        relative = r.bound() / r.m
+        up = magnitude(size) * np.expm1(q * np.log1p(relative))
+        down = magnitude(size) * -np.expm1(q * np.log1p(-np.minimum(relative, 1)))
+        zero = r.m == 0
+        b = np.where(zero, np.power(r.bound(), np.asarray(q, BOUND)), np.maximum(up, down))
+        return self.ball(size * _sign(r.x), _sane(b), (r,), ULPS["power"])
+
+    def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
+        n = x.x.shape[axis]
+        place = np.clip(index.x.astype(np.float64).astype(np.int64), 0, max(n - 1, 0))
+        shape = list(np.broadcast_shapes(tuple(1 if i == axis else s for i, s in enumerate(x.x.shape)), place.shape))
+        place = np.broadcast_to(place, shape)
+        shape[axis] = n
+        full = self.broadcast(x, tuple(shape))
+        take = lambda array, shift=0: np.take_along_axis(array, place if not shift else place[None], axis + shift)  # noqa: E731
+        b = None if full.b is None else take(full.b, 1)
+        h = None if full.h is None else (take(full.h[0]), take(full.h[1]))
+        return Ball(take(full.x), b, h, None if full.flags is None else take(full.flags))
+
+
+class _Exponentials:
+    """What logsumexp and softmax share: exp(x − peak) over the axes, its sum and the sum's error, relative.
+
+    `others` is the sum without the peak's own term, which is exactly 1: so log1p(others) keeps its digits.
+    """
+
+    def __init__(self, u: Bound, x: Ball, axes: Axes, mask: Mask | None) -> None:
+        lowest = quad(-np.inf)
+        seen = x.x if mask is None else np.where(mask, x.x, lowest)
+        self.axes = axes
+        self.peak = peak(seen, axes)
+        gap = np.where(np.isinf(self.peak) & (seen == self.peak), np.where(self.peak > ZERO, ZERO, lowest), seen - self.peak)
+        if mask is not None:
+            gap = np.where(mask, gap, lowest)
+        self.mask = mask
+        self.terms: Quad = np.exp(gap)
+        rest = self.terms.copy()
+        np.put_along_axis(rest, _first(gap, axes), np.zeros((), QUAD), axes[0])
+        self.others: Quad = total(rest, axes)
+        size = magnitude(self.terms)
+        others = magnitude(self.others)
+        self.p = size / (1 + others)
+        self.distance = np.where(size > 0, magnitude(gap), 0)
+        # exp of the others, each off by its argument's rounding; then the sum, which cannot lose more than the others
+        terms = _sum(np.where(self.distance > 0, self.p * (self.distance + ULPS["exp"]), 0), axes)
+        n = _count(seen, axes) if mask is None else int(np.max(np.sum(mask, axis=axes), initial=1))
+        self.sum_error = u * terms + np.minimum(u * sum_factor(n), others)
+
+    def weighted(self, b: Bound) -> Bound:
+        return np.where(self.p > 0, self.p * b, 0)
+
+    def worst(self, b: Bound) -> Bound:
+        seen = np.broadcast_to(np.where(self.p > 0, b, 0), (2, *self.p.shape))
+        return seen.max(axis=_shift(self.axes), keepdims=True)
+
+
+def _first(gap: Quad, axes: Axes) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    (axis,) = axes  # the stable primitives reduce one axis
+    return np.expand_dims(np.argmax(gap.astype(np.float64), axis=axis), axis)
+
+
+def _count(x: Quad, axes: Axes) -> int:
+    return int(np.prod([x.shape[axis] for axis in axes], dtype=np.int64))
+
+
+def _shift(axes: Axes) -> Axes:
+    return tuple(axis + 1 for axis in axes)
+
+
+def _sum(b: Bound, axes: Axes, shift: int = 0) -> Bound:
+    return np.sum(b, axis=tuple(axis + shift for axis in axes), keepdims=True)
+
+
+def _reduced(x: Ball, axes: Axes) -> Ball:
+    return Ball(ZERO, None, None, over_axes(x, axes))
+
+
+def _norm_of(b: Bound, p: float, axes: Axes) -> Bound:
+    """The p-norm of the errors: by the triangle inequality, the norm is off by no more."""
+    if p == 1:
+        return np.sum(b, axis=axes, keepdims=True)
+    largest = b.max(axis=axes, keepdims=True, initial=0)
+    if np.isinf(p):
+        return largest
+    scale = np.where(largest > 0, largest, 1)
+    ratio = np.sum(np.power(b / scale, np.asarray(p, BOUND)), axis=axes, keepdims=True)
+    return largest * np.power(ratio, 1 / np.asarray(p, BOUND))

@@ -1,0 +1,53 @@
+"""What `conformance report` and `conformance diff` do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from conformance.record.baseline import compare
+from conformance.record.results import read_results
+from conformance.report.terminal import changes_text
+from conformance.report.view import label
+from conformance.report.words import clean
+
+Doc = Mapping[str, Any]
+
+
+def report(paths: Sequence[Path | str], out: Path | str) -> int:
+    """0, after writing one HTML page on all of these results files.
+
+    Raises:
+        FileError: a file is not a results file, or `out` cannot be written.
+    """
+    from conformance.report.html import write_report
+
+    write_report(out, [read_results(path) for path in paths])
+    return 0
+
+
+def diff(old: Path | str, new: Path | str, width: int | None = None) -> int:
+    """1 if a check of level required is newly failing or worse in `new`, else 0; prints every change since `old`.
+
+    Raises:
+        FileError: one of the two is not a results file.
+    """
+    before, after = read_results(old), read_results(new)
+    changes = compare(before, after)
+    baseline = {"file": str(old), "suite": before["run"]["suite"], "changes": changes.to_json()}
+    lines = [f"{sign} {clean(path)}: {_who(doc)}" for sign, path, doc in (("-", old, before), ("+", new, after))]
+    lines += ["", *changes_text(baseline, width or shutil.get_terminal_size().columns, limit=10**6), ""]
+    worse = len(changes.newly_failing) + len(changes.worse)
+    lines.append(
+        f"WORSE: {worse} newly failing or worse" if worse else "NOT WORSE: nothing newly failing, nothing worse"
+    )
+    print("\n".join(lines))
+    return 1 if worse else 0
+
+
+def _who(doc: Doc) -> str:
+    run = doc["run"]
+    names = ", ".join(label(doc, name) for name in sorted(run["frameworks"])) or "no framework"
+    return clean(f"{names}; suite {run['suite']}, seed {run['seed']}, effort {run['effort']}")

@@ -1,0 +1,171 @@
+"""The summary that a run prints, and what `conformance diff` prints. Our own words are ASCII; others' are cleaned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from conformance.report.view import (
+    Box,
+    Column,
+    Group,
+    Reason,
+    choices,
+    columns,
+    conventions,
+    label,
+    matrix,
+    not_run,
+    problems,
+    ran,
+    totals,
+    unsupported,
+)
+from conformance.report.words import clean, number, one_line, plural, share_of_cases, size
+
+LIMIT = 15  # entries of a list; what is left out is counted, and stands in the results and the report
+TITLES = {
+    "new": "Wrong, and new",
+    "added": "Wrong, and not in the baseline's suite",
+    "as before": "Wrong, in the baseline too",
+    "known wrong": "Wrong, and known",
+    "inaccurate": "Inaccurate",
+    "known inaccurate": "Inaccurate, and known",
+}
+CHANGES = {
+    "newly_failing": "newly failing",
+    "worse": "worse",
+    "fixed": "fixed",
+    "better": "better",
+    "changed": "another choice",
+    "added": "added",
+    "gone": "no longer judged",
+}
+
+
+def summary(doc: Mapping[str, Any], width: int = 80, limit: int = LIMIT, ascii_only: bool = False) -> str:
+    """The summary of a results document, in lines of at most `width` characters; the verdict is the last line."""
+    width = max(width, 40)
+    sections = [
+        _head(doc),
+        *_matrices(doc, width),
+        *(_problems(name, checks, width, limit) for name, checks in problems(doc)),
+        _groups("Points taken where the gradient is a choice", conventions(doc), width, limit),
+        _groups("Left open by the mathematics: fails nobody", choices(doc), width, limit),
+        _plain("Stale known differences: remove or renew them", doc["run"]["stale"], width, None),
+        _plain("Known differences that may be fixed upstream", doc["run"]["fixed_upstream"], width, limit),
+        changes_text(doc["run"]["baseline"], width, limit),
+        _reasons("Unsupported", unsupported(doc), width, limit),
+        _reasons("Not run", not_run(doc), width, limit),
+        [one_line(doc["run"]["verdict"], 10**6)],
+    ]
+    text = "\n\n".join("\n".join(lines) for lines in sections if lines)
+    return text.encode("ascii", "backslashreplace").decode("ascii") if ascii_only else text
+
+
+def _head(doc: Mapping[str, Any]) -> list[str]:
+    run, sums = doc["run"], totals(doc)
+    names = ", ".join(label(doc, name) for name in sorted(run["frameworks"])) or "no framework"
+    head = clean(f"loss-conformance {run['suite']}: {names}; seed {run['seed']}, effort {run['effort']}")
+    seen = [plural(sums.checks, "check"), plural(sums.recipes, "recipe"), plural(sums.cases, "case")]
+    if sums.undecided_cases:
+        seen.append(f"{plural(sums.undecided_cases, 'verdict')} undecided")
+    return [head, ", ".join(seen)]
+
+
+def _matrices(doc: Mapping[str, Any], width: int) -> list[list[str]]:
+    boxes = matrix(doc)
+    shown = [column for column in columns(boxes) if ran(boxes, column)]
+    tables = []
+    for key in dict.fromkeys((c.framework, c.place) for c in shown):
+        mine = [c for c in shown if (c.framework, c.place) == key]
+        tables.append([f"{clean(label(doc, key[0]))}, {clean(key[1])}", *_table(boxes, mine, width)])
+    if tables:
+        tables[-1].append("(largest error in ulps; * known differences cover all that is wrong)")
+    return tables
+
+
+def _table(boxes: Mapping[str, Mapping[Column, Box]], mine: list[Column], width: int) -> list[str]:
+    """One table, or more below each other where the terminal is too narrow."""
+    from tabulate import tabulate
+
+    rows = [name for name, row in boxes.items() if any(column in row for column in mine)]
+    cells = [[one_line(name, 40), *(_box(boxes[name].get(column)) for column in mine)] for name in rows]
+    text = tabulate(cells, ["", *(clean(c.dtype) for c in mine)], tablefmt="simple", disable_numparse=True)
+    lines = text.splitlines()
+    if len(mine) > 1 and max(map(len, lines)) > width:
+        half = len(mine) // 2
+        return [*_table(boxes, mine[:half], width), "", *_table(boxes, mine[half:], width)]
+    return lines
+
+
+def _box(box: Box | None) -> str:
+    if box is None:
+        return ""
+    error = "" if box.ulp is None else f" {number(box.ulp)}"
+    return f"{box.outcome}{'*' if box.known else ''}{error}"
+
+
+def _problems(name: str, checks: Sequence[Mapping[str, Any]], width: int, limit: int) -> list[str]:
+    lines = []
+    for check in checks[:limit]:
+        mark = f"known: {', '.join(check['known'])}" if check["known"] else ""
+        facts = ", ".join(part for part in (check["outcome"], size(check), share_of_cases(check), mark) if part)
+        lines += [f"  {one_line(check['id'], 10**6)}", f"    {one_line(facts, width - 4)}"]
+        # A new fault's message is what the run is for; of the others, a line reminds.
+        lines += [
+            f"    {line}" for line in wrap(one_line(check["message"], 600 if name == "new" else width - 4), width - 4)
+        ]
+        command = next((w["command"] for w in check["witnesses"] if w.get("command")), "")
+        if command and name == "new":
+            lines.append(f"    {one_line(command, 10**6)}")
+    return _titled(TITLES[name], lines, len(checks), limit)
+
+
+def _groups(title: str, groups: Sequence[Group], width: int, limit: int) -> list[str]:
+    lines = []
+    for group in groups[:limit]:
+        where = ", ".join(dict.fromkeys(text.split()[0] for text in group.where))
+        words = ": ".join(part for part in (group.outcome, group.text) if part)
+        who = f"{group.criterion} {group.subject}, {group.framework} ({where})"
+        lines.append(f"  {one_line(f'{who}: {words}', width - 2)}")
+    return _titled(title, lines, len(groups), limit)
+
+
+def _reasons(title: str, reasons: Sequence[Reason], width: int, limit: int) -> list[str]:
+    lines = [f"  {len(reason.ids):>5,} {_reason(reason, width - 8)}" for reason in reasons[:limit]]
+    left = sum(len(reason.ids) for reason in reasons[limit:])
+    count = sum(len(reason.ids) for reason in reasons)
+    return [f"{title} ({count:,})", *lines, *([f"  {left:>5,} for other reasons"] if left else [])] if reasons else []
+
+
+def _reason(reason: Reason, width: int) -> str:
+    """The reason, and an example where it fits: a cut id helps nobody."""
+    text, example = one_line(reason.text, width), clean(f", such as {reason.ids[0]}")
+    return text + example if len(text + example) <= width else text
+
+
+def _plain(title: str, sentences: Iterable[str], width: int, limit: int | None) -> list[str]:
+    texts = list(sentences)
+    room = 10**6 if limit is None else width - 2
+    return _titled(title, [f"  {one_line(text, room)}" for text in texts[:limit]], len(texts), limit or len(texts))
+
+
+def changes_text(baseline: Mapping[str, Any] | None, width: int, limit: int = LIMIT) -> list[str]:
+    """What changed since a baseline, as lines; none without a baseline."""
+    if baseline is None:
+        return []
+    changes = baseline["changes"]
+    lines = [f"Since the baseline {clean(baseline['file'])} (suite {clean(baseline['suite'])})"]
+    if changes["note"]:
+        lines.append(f"  {one_line(changes['note'], 10**6)}")
+    for key, word in CHANGES.items():
+        ids = changes[key]
+        lines += _titled(f"  {word}", [f"    {one_line(id, 10**6)}" for id in ids[:limit]], len(ids), limit, "    ")
+    return lines if any(changes[key] for key in CHANGES) else [*lines, "  nothing changed"]
+
+
+def _titled(title: str, lines: list[str], count: int, limit: int, indent: str = "  ") -> list[str]:
+    left = [f"{indent}... and {count - limit:,} more"] if count > limit else []
+    return [f"{title} ({count:,})", *lines, *left] if count else []

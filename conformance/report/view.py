@@ -1,0 +1,214 @@
+"""What reports show, as plain rows made from a results document. How it looks is the renderers' business."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.record.baseline import Changes
+from conformance.record.gate import standing
+from conformance.record.model import JUDGED, WRONG, new_of, roll_up
+from conformance.record.plain import as_float
+from conformance.report.words import dtype_rank
+
+Doc = Mapping[str, Any]
+Check = Mapping[str, Any]
+STANDINGS = ("new", "added", "as before", "known wrong", "inaccurate", "known inaccurate")  # worst first
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a matrix."""
+
+    framework: str
+    device: str
+    mode: str
+    dtype: str
+
+    @property
+    def place(self) -> str:
+        """`cpu eager`."""
+        return f"{self.device} {self.mode}"
+
+
+@dataclass(frozen=True)
+class Box:
+    """One cell of a matrix: the worst outcome of its required checks, and their worst error in ulps."""
+
+    outcome: str
+    ulp: float | None = None
+    known: bool = False  # known differences cover all that is wrong
+
+
+def matrix(doc: Doc) -> dict[str, dict[Column, Box]]:
+    """Every planned cell: criterion, then column. Nothing planned: no entry."""
+    boxes: dict[str, dict[Column, Box]] = {}
+    for entry in doc["ledger"]:
+        if entry["status"] == "not run" and "cell" in entry:
+            criterion, column = _address(entry["cell"])
+            boxes.setdefault(criterion, {})[column] = Box("not run")
+    for check in doc["checks"]:
+        # A cell without a required check, if there is one, still has a place.
+        boxes.setdefault(check["criterion"], {}).setdefault(_column(check), Box("not run"))
+    for (criterion, column), checks in _cells(c for c in doc["checks"] if c["level"] == "required").items():
+        boxes[criterion][column] = _box(checks)
+    return {criterion: boxes[criterion] for criterion in sorted(boxes)}
+
+
+def columns(boxes: Mapping[str, Mapping[Column, Box]]) -> list[Column]:
+    """The columns of a matrix, in the order to show them."""
+    every = {column for row in boxes.values() for column in row}
+    return sorted(every, key=lambda c: (c.framework, c.device, c.mode, dtype_rank(c.dtype)))
+
+
+def ran(boxes: Mapping[str, Mapping[Column, Box]], column: Column) -> bool:
+    """Whether anything in this column of a matrix ran."""
+    return any(row[column].outcome != "not run" for row in boxes.values() if column in row)
+
+
+def _address(cell: str) -> tuple[str, Column]:
+    criterion, *rest = cell.split("/")
+    framework, device, mode, dtype = "/".join(rest[:-3]), *rest[-3:]
+    return criterion, Column(framework, device, mode, dtype)
+
+
+def _column(check: Check) -> Column:
+    return Column(check["framework"], check["device"], check["mode"], check["dtype"])
+
+
+def _cells(checks: Iterable[Check]) -> dict[tuple[str, Column], list[Check]]:
+    cells: dict[tuple[str, Column], list[Check]] = {}
+    for check in checks:
+        cells.setdefault((check["criterion"], _column(check)), []).append(check)
+    return cells
+
+
+def _box(checks: list[Check]) -> Box:
+    outcome = roll_up(check["outcome"] for check in checks)
+    sizes = [_size(check["worst_ulp"]) for check in checks if check["worst_ulp"] is not None]
+    faulty = outcome in ("inaccurate", *WRONG)
+    return Box(outcome, max(sizes, default=None), faulty and all(new_of(check) is None for check in checks))
+
+
+def problems(doc: Doc) -> list[tuple[str, list[Check]]]:
+    """What is wrong or inaccurate: by where it stands, worst first."""
+    baseline = doc["run"]["baseline"]
+    changes = Changes(**baseline["changes"]) if baseline else None
+    found: dict[str, list[Check]] = {}
+    for check in sorted(doc["checks"], key=_worst_first):
+        found.setdefault(standing(check, changes), []).append(check)
+    return [(name, found[name]) for name in STANDINGS if name in found]
+
+
+def _worst_first(check: Check) -> tuple[float, float, str]:
+    ratio, ulp = (_size(check[key]) for key in ("worst_ratio", "worst_ulp"))
+    return -ratio, -ulp, check["id"]
+
+
+def _size(value: Any) -> float:
+    size = as_float(value)
+    return 0.0 if size is None or math.isnan(size) else size
+
+
+@dataclass(frozen=True)
+class Group:
+    """Checks that say the same thing, apart from dtype, device and mode."""
+
+    framework: str
+    criterion: str
+    subject: str  # the check, or the kink
+    outcome: str
+    text: str
+    where: tuple[str, ...]  # "float32 cpu eager", …
+
+
+def choices(doc: Doc) -> list[Group]:
+    """Required checks that differ, and every unspecified one that was judged or raised: these fail nobody."""
+    rows = [
+        ((c["framework"], c["criterion"], c["check"], c["outcome"], c["message"]), _where(c))
+        for c in doc["checks"]
+        if c["outcome"] == "differs" or (c["level"] == "unspecified" and c["outcome"] in JUDGED)
+    ]
+    return _grouped(rows)
+
+
+def conventions(doc: Doc) -> list[Group]:
+    """Which point each framework takes at a kink."""
+    rows = []
+    for check in doc["checks"]:
+        for item in check["conventions"]:
+            chosen = item.get("chosen", {})
+            text = ", ".join(sorted(chosen)) or ", ".join(f"{k}: {v}" for k, v in sorted(item.items()) if k != "kink")
+            subject = f"{check['check']} at {item.get('kink', 'a kink')}"
+            rows.append(((check["framework"], check["criterion"], subject, "", text), _where(check)))
+    return _grouped(rows)
+
+
+def _where(check: Check) -> tuple[tuple[int, str], str]:
+    return dtype_rank(check["dtype"]), f"{check['dtype']} {check['device']} {check['mode']}"
+
+
+def _grouped(rows: list[tuple[tuple[str, str, str, str, str], tuple[tuple[int, str], str]]]) -> list[Group]:
+    groups: dict[tuple[str, str, str, str, str], set[tuple[tuple[int, str], str]]] = {}
+    for key, where in rows:
+        groups.setdefault(key, set()).add(where)
+    return [Group(*key, tuple(text for _, text in sorted(groups[key]))) for key in sorted(groups)]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Cells or checks that share a reason."""
+
+    text: str
+    ids: tuple[str, ...]
+
+
+def not_run(doc: Doc) -> list[Reason]:
+    """What was planned and did not run, the most frequent reason first."""
+    return _reasons((e["reason"], e.get("cell") or e["check"]) for e in doc["ledger"] if e["status"] == "not run")
+
+
+def unsupported(doc: Doc) -> list[Reason]:
+    """What the framework says it does not offer."""
+    found = [check for check in doc["checks"] if check["outcome"] == "unsupported"]
+    return _reasons((check["message"] or "no reason given", check["id"]) for check in found)
+
+
+def _reasons(rows: Iterable[tuple[str, str]]) -> list[Reason]:
+    found: dict[str, list[str]] = {}
+    for text, id in rows:
+        found.setdefault(text, []).append(id)
+    reasons = [Reason(text, tuple(sorted(ids))) for text, ids in found.items()]
+    return sorted(reasons, key=lambda reason: (-len(reason.ids), reason.text))
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How much was looked at."""
+
+    checks: int
+    recipes: int
+    cases: int
+    undecided_checks: int
+    undecided_cases: int
+
+
+def totals(doc: Doc) -> Totals:
+    """Sums over the checks that ran, and over the ledger's cells."""
+    checks = doc["checks"]
+    return Totals(
+        sum(check["outcome"] not in ("not run", "unsupported") for check in checks),
+        sum(entry["recipes"] for entry in doc["ledger"]),
+        sum(entry["cases"] for entry in doc["ledger"]),
+        sum(check["outcome"] == "undecided" for check in checks),
+        sum(check["counts"].get("undecided", 0) for check in checks),
+    )
+
+
+def label(doc: Doc, framework: str) -> str:
+    """The framework with its version: `torch 2.9.1`."""
+    versions = doc["run"]["frameworks"].get(framework, {})
+    version = versions.get(framework.split("@")[0]) or (next(iter(versions.values())) if len(versions) == 1 else "")
+    return f"{framework} {version}".strip()

@@ -1,0 +1,160 @@
+"""What a spec says, as frozen objects. `conformance.spec.load` makes them from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from conformance.formula import Node
+
+Number = int | float
+Dtype = Literal["float", "int"]
+
+
+@dataclass(frozen=True)
+class Dim:
+    """An axis, or a family of axes: `N?` may be absent, `D*` stands for `D0, D1, …` (`rank` of them)."""
+
+    name: str  # without its mark
+    kind: Literal["fixed", "optional", "star"] = "fixed"
+    min: int = 1  # smallest size that is in the domain
+    max: int | None = None
+    rank: tuple[int, int] = (1, 1)  # star: fewest and most axes
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An array that the criterion takes. `default` not None: it may be absent, and then is that number."""
+
+    name: str
+    shape: tuple[str, ...]  # names of dims, in the order in which the array has them
+    dtype: Dtype = "float"
+    domain: Node | None = None  # boolean
+    must_raise: bool = False  # out of domain, an answer fails
+    default: Number | None = None
+    differentiable: bool = False
+    broadcast: bool = False  # any of its axes may have size 1 or (leading ones) be absent
+    special: tuple[float, ...] = ()  # values beyond the regimes' ranges that are placed now and then: inf, -inf
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter. `levels` are the values that cases combine; `range` is what others are drawn from."""
+
+    name: str
+    type: Literal["real", "integer", "bool", "choice"]
+    default: Any
+    choices: tuple[str, ...] = ()
+    domain: Node | None = None
+    must_raise: bool = False
+    levels: tuple[Any, ...] = ()
+    range: tuple[float, float] | None = None
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Another way to compute the same, that numerical textbooks call stable. It feeds the sound budget only."""
+
+    loss: Node  # the whole loss, elementwise, with the form's statements in place of the formula's
+    reduce: Mapping[str, Node]
+    source: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Kink:
+    """Where a gradient is not unique. `subgradient`: "any" point of the subdifferential agrees, or one number must be met."""
+
+    id: str
+    at: Node  # boolean: true exactly at the kink
+    order: int = 1  # the order of the first derivative that jumps
+    subgradient: Literal["any"] | float = "any"
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Numbers between two bounds; `log`: evenly in magnitude."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Near:
+    """Numbers a few ulps from another input's."""
+
+    other: str
+    ulps: int = 4
+
+
+@dataclass(frozen=True)
+class Values:
+    """One of the numbers listed."""
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Each element by one of these."""
+
+    parts: tuple[Draw, ...]
+
+
+Draw = Uniform | Near | Values | Mixed
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Where cases are drawn: for each dtype, how each input and parameter is drawn."""
+
+    name: str
+    draws: Mapping[str, Mapping[str, Draw]]  # input or parameter -> dtype -> Draw
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class EdgeCase:
+    """A case written by hand. `value` and `gradient` hold numbers already evaluated, nested as the arrays are."""
+
+    id: str
+    inputs: Mapping[str, Any]  # nested lists of numbers
+    parameters: Mapping[str, Any]
+    value: Any = None
+    gradient: Mapping[str, Any] = field(default_factory=dict)
+    error: Literal["domain"] | None = None
+    level: Literal["required", "unspecified"] = "required"
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One criterion. `loss` is elementwise; `reduce` maps each reduction's name to its expression."""
+
+    name: str
+    title: str
+    summary: str
+    dims: Mapping[str, Dim]
+    inputs: Mapping[str, Input]
+    params: Mapping[str, Param]
+    loss: Node
+    reduce: Mapping[str, Node]
+    formula: str  # as written
+    forms: tuple[Form, ...]
+    kinks: tuple[Kink, ...]
+    regimes: Mapping[str, Regime]
+    edge_cases: tuple[EdgeCase, ...]
+    references: tuple[str, ...]
+    path: str
+
+    @cached_property
+    def differentiable(self) -> tuple[str, ...]:
+        """The inputs that gradients are taken with respect to."""
+        return tuple(name for name, item in self.inputs.items() if item.differentiable)

@@ -1,0 +1,102 @@
+"""Running a stack through an adapter, and making sure that what comes back is an answer at all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.adapter import Adapter, Call, Output, Unsupported
+from conformance.cases.bind import Shapes
+from conformance.cases.case import DTYPES, Case, Stack
+from conformance.verdict.compare import ERROR, FAILS
+
+Array = NDArray[Any]
+UNSUPPORTED = -1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why there is no answer to judge: `severity` is ERROR, FAILS or UNSUPPORTED."""
+
+    severity: int
+    text: str
+
+
+@dataclass
+class Answers:
+    """What a framework said about a stack: an array per output, and per case the problems by output ("": all of them)."""
+
+    arrays: dict[str, Array]
+    problems: list[dict[str, Problem]]
+    warnings: set[str] = field(default_factory=set)
+
+    def problem(self, output: str, k: int) -> Problem | None:
+        """What is wrong with this output of case k."""
+        found = self.problems[k]
+        return found.get("") or found.get(output)
+
+
+def call_of(case: Case, wrt: Sequence[str], device: str, mode: str) -> Call:
+    """The call of a case; its arrays are fresh copies, so an adapter that writes to them harms nobody."""
+    inputs = {name: array.copy() for name, array in case.inputs.items()}
+    return Call(case.criterion, inputs, dict(case.parameters), case.dtype, device, mode, tuple(wrt))
+
+
+def run_stack(
+    adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
+) -> Answers:
+    """Every case of `stack` through `adapter`, one call each. Whatever the adapter does, the run goes on."""
+    dtype = DTYPES[stack.dtype]
+    arrays = {name: np.zeros(shape, dtype) for name, (_, shape) in shapes.items()}
+    answers = Answers(arrays, [{} for _ in range(len(stack))])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for k in range(len(stack)):
+            output = run_call(adapter, call_of(stack[k], wrt, device, mode))
+            if isinstance(output, Problem):
+                answers.problems[k][""] = output
+            else:
+                _take(output, answers, shapes, k, dtype)
+    answers.warnings = {f"{item.category.__name__}: {item.message}" for item in caught}
+    return answers
+
+
+def run_call(adapter: Adapter, call: Call) -> Output | Problem:
+    """What an adapter says to one call; whatever it raises is a problem of that call."""
+    try:
+        output = adapter.run(call)
+    except Unsupported as error:
+        return Problem(UNSUPPORTED, str(error) or "unsupported, without a reason")
+    except Exception as error:
+        return Problem(ERROR, f"{type(error).__name__}: {error}")
+    if not isinstance(output, Output):
+        return Problem(ERROR, f"the adapter returned {type(output).__name__} where conformance.Output is due")
+    return output
+
+
+def _take(output: Output, answers: Answers, shapes: Mapping[str, Shapes], k: int, dtype: np.dtype[Any]) -> None:
+    gradients = output.gradients if isinstance(output.gradients, Mapping) else {}
+    for name, (_, shape) in shapes.items():
+        given = output.value if name == "value" else gradients.get(name)
+        problem = _fault(given, shape[1:], dtype)
+        if problem is None:
+            answers.arrays[name][k] = given
+        else:
+            answers.problems[k][name] = problem
+
+
+def _fault(given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Problem | None:
+    if given is None:
+        return Problem(ERROR, "nothing was returned")
+    if not isinstance(given, np.ndarray | np.generic):
+        return Problem(ERROR, f"a NumPy array is due, and {type(given).__name__} was returned")
+    if given.dtype != dtype:
+        return Problem(FAILS, f"the dtype is {given.dtype} where {dtype} is due")
+    if given.shape != shape:
+        return Problem(FAILS, f"the shape is {given.shape} where {shape} is due")
+    return None

@@ -1,0 +1,199 @@
+"""Judging a cell: one criterion in one framework, device, mode and dtype, all of its cases and all of its checks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from conformance.adapter import Adapter, Environment
+from conformance.cases.bind import output_shapes
+from conformance.cases.case import Case, Stack
+from conformance.record.model import Cell, Check, check_of
+from conformance.reference.evaluate import evaluate_stack
+from conformance.reference.formats import FORMATS
+from conformance.reference.numbers import Numbers
+from conformance.spec.model import Spec
+from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
+from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged, judge
+from conformance.verdict.known import Coverage, Entry
+from conformance.verdict.message import full, headline
+from conformance.verdict.tally import Finding, Tally, worst_element
+
+
+@dataclass
+class Seconds:
+    """Where the time went: the reference, the framework's own calls (adapter included), the verdict."""
+
+    reference: float = 0.0
+    framework: float = 0.0
+    verdict: float = 0.0
+
+    @contextmanager
+    def spent(self, what: str) -> Iterator[None]:
+        """Adds the time of a block to `what`."""
+        start = time.perf_counter()
+        yield
+        setattr(self, what, getattr(self, what) + time.perf_counter() - start)
+
+
+@dataclass
+class CellJudge:
+    """Everything that judging one cell needs, and the tallies of its checks so far."""
+
+    spec: Spec
+    adapter: Adapter
+    environment: Environment
+    cell: Cell
+    known: Sequence[Entry]
+    command: str
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)  # of checks that are unsupported
+    seconds: Seconds = field(default_factory=Seconds)
+    warnings: set[str] = field(default_factory=set)
+    recipes: int = 0
+    cases: int = 0
+
+    def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
+        """The inputs whose gradients are judged, of those that are present."""
+        binding = self.adapter.binding(self.cell.criterion)
+        offered = self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
+        return tuple(name for name in self.spec.differentiable if name in present and name in offered)
+
+    def judge_stack(self, stack: Stack) -> None:
+        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`."""
+        self.recipes += 1
+        self.cases += len(stack)
+        wrt = self.wrt(tuple(stack.inputs))
+        numbers, answers = self.evaluate(stack, wrt)
+        with self.seconds.spent("verdict"):
+            coverage = Coverage(self.known, self.spec, stack, wrt)
+            for output in ("value", *wrt):
+                check = "value" if output == "value" else f"gradient.{output}"
+                self.tally(check).recipes += 1
+                self._judge_output(stack, coverage, check, output, numbers[output], answers)
+
+    def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
+        """The reference's numbers and the framework's answers for a stack."""
+        with self.seconds.spent("reference"):
+            numbers = evaluate_stack(
+                self.spec, stack, wrt, flushes_subnormals=self.environment.flushes_subnormals
+            )
+            shapes = output_shapes(self.spec, stack, wrt)
+        with self.seconds.spent("framework"):
+            answers = run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+        self.warnings |= answers.warnings
+        return numbers, answers
+
+    def tally(self, check: str) -> Tally:
+        """The tally of a check."""
+        return self.tallies.setdefault(check, Tally())
+
+    def _judge_output(self, stack: Stack, coverage: Coverage, check: str, output: str, numbers: Numbers, answers: Answers) -> None:
+        tally = self.tally(check)
+        judged = judge(numbers, answers.arrays[output], FORMATS[stack.dtype])
+        bad = [k for k in range(len(stack)) if answers.problems[k]]
+        if not bad:
+            tally.measure(judged)
+            if self.spec.kinks or judged.at_kink.any():
+                tally.convention(check, judged)
+        for k, severity in enumerate(judged.worst().tolist()):
+            problem = answers.problem(output, k) if bad else None
+            if problem is not None:
+                self._add_problem(tally, check, stack[k], problem, coverage, k)
+            elif severity <= UNDECIDED:
+                tally.add(severity)
+            else:
+                names = coverage.of(f"{self.cell.id}/{check}", output, judged, k) if severity >= INACCURATE else []
+                tally.add(severity, finding_of(stack[k], numbers, judged, k), names)
+
+    def _add_problem(self, tally: Tally, check: str, case: Case, problem: Problem, coverage: Coverage, k: int) -> None:
+        if problem.severity == UNSUPPORTED:
+            tally.counts["unsupported"] += 1
+            self.messages.setdefault(check, problem.text)
+            return
+        names = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k)
+        nan = float("nan")
+        tally.add(problem.severity, Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text), names)
+
+    def checks(self, minimise: bool = True) -> list[Check]:
+        """What every check of the cell came to."""
+        return [self._check(name, tally, minimise) for name, tally in sorted(self.tallies.items())]
+
+    def _check(self, name: str, tally: Tally, minimise: bool) -> Check:
+        check = check_of(
+            self.cell,
+            name,
+            tally.outcome,
+            new=tally.new,
+            recipes=tally.recipes,
+            cases=sum(tally.counts.values()),
+            counts=dict(sorted(tally.counts.items())),
+            worst_ulp=tally.worst_ulps,
+            worst_ratio=tally.worst_ratio,
+            known=sorted(tally.known),
+            message=self.messages.get(name, "") if tally.outcome == "unsupported" else "",
+        )
+        check.conventions = [{"kink": kink, "chosen": dict(sorted(c.items()))} for kink, c in tally.conventions.items() if c]
+        if tally.worst is not None and tally.smallest is not None:
+            smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
+            check.message = full(check.id, NAMES[tally.worst.severity], tally.worst, smallest, check.counts, self.command)
+            check.witnesses = [witness("smallest", smallest, self.command), witness("worst", tally.worst, self.command)]
+        return check
+
+    def _smaller(self, check: str, tally: Tally) -> Finding:
+        """The smallest case that still shows what the tally's smallest shows."""
+        from conformance.cases.shrink import minimise
+
+        assert tally.smallest is not None
+        best = tally.smallest
+
+        def still(case: Case) -> bool:
+            nonlocal best
+            found = self.retry(case, check)
+            if found is not None and found.severity == best.severity and found.text[:20] == best.text[:20]:
+                best = found
+                return True
+            return False
+
+        minimise(best.case, self.spec, still)
+        return best
+
+    def retry(self, case: Case, check: str) -> Finding | None:
+        """What one more case of a check comes to; None where it agrees or a known difference covers it."""
+        probe = CellJudge(self.spec, self.adapter, self.environment, self.cell, self.known, self.command)
+        probe.judge_stack(Stack.of(case))
+        tally = probe.tallies.get(check)
+        return None if tally is None or tally.new is None else tally.worst
+
+
+def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int) -> Finding:
+    """The finding of case k of a judged stack, at its worst element."""
+    if not judged.severity[k, ...].size:
+        return Finding(case, AGREES, (), math.nan, math.nan, math.nan, math.nan)
+    index = worst_element(judged, k)
+    at = (k, *index)
+    ulps, ratio = float(judged.ulps[at]), float(judged.ratio[at])
+    return Finding(case, int(judged.severity[at]), index, float(numbers.high[at]), float(judged.answer[at]), ulps, ratio)
+
+
+def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
+    """A finding as the results file keeps it."""
+    return {
+        "kind": kind,
+        "case": finding.case.to_json(),
+        "hash": finding.case.hash,
+        "where": list(finding.index),
+        "wanted": _text(finding.wanted),
+        "got": _text(finding.got) if not finding.text else finding.text,
+        "ulp": finding.ulps if finding.ulps == finding.ulps and finding.ulps != float("inf") else None,
+        "ratio": finding.ratio if finding.ratio == finding.ratio and finding.ratio != float("inf") else None,
+        "sentence": headline("", finding).strip(),
+        "command": command,
+    }
+
+
+def _text(value: float) -> str:
+    return value.hex() if value == value and abs(value) != float("inf") else str(value)

@@ -1,0 +1,141 @@
+"""The spec's edge cases, judged: against the reference where the mathematics decides, recorded where it does not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.cases.bind import full_rank, make_tape
+from conformance.cases.case import DTYPES, Case, Stack
+from conformance.formula.plain import Plain
+from conformance.record.model import Check
+from conformance.reference.formats import FORMATS
+from conformance.spec.layout import match
+from conformance.spec.model import EdgeCase, Spec
+from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
+from conformance.suite.cell import CellJudge, finding_of
+from conformance.verdict.compare import AGREES, DIFFERS, FAILS, INACCURATE, Judged, judge
+from conformance.verdict.known import Coverage
+from conformance.verdict.tally import Finding, Tally
+
+Array = NDArray[Any]
+
+
+def applies(edge: EdgeCase, spec: Spec, dtype: str) -> bool:
+    """Whether the dtype can hold the case: no finite number of it becomes infinite, and none becomes 0."""
+    return all(
+        bool(np.all(np.isfinite(rounded) == np.isfinite(array)) and np.all((rounded == 0) == (array == 0)))
+        for name, array in _exact(edge, spec).items()
+        if array.dtype.kind == "f"
+        for rounded in [array.astype(DTYPES[dtype]).astype(np.float64)]
+    )
+
+
+def _exact(edge: EdgeCase, spec: Spec) -> dict[str, Array]:
+    kinds = {"float": np.float64, "int": np.int64}
+    return {name: np.array(value, dtype=kinds[spec.inputs[name].dtype]) for name, value in edge.inputs.items()}
+
+
+def edge_case(edge: EdgeCase, spec: Spec, dtype: str) -> Case:
+    """The case of an edge case in a dtype, every number rounded to it."""
+    with np.errstate(all="ignore"):
+        inputs = {n: a.astype(DTYPES[dtype]) if a.dtype.kind == "f" else a for n, a in _exact(edge, spec).items()}
+    layout = match(spec, {name: array.shape for name, array in inputs.items()})
+    parameters = {**{name: item.default for name, item in spec.params.items()}, **edge.parameters}
+    return Case(spec.name, dtype, layout or {}, parameters, inputs)
+
+
+def judge_edge(judge_of: CellJudge, edge: EdgeCase) -> Check:
+    """The check `edge.ID`."""
+    check = f"edge.{edge.id}"
+    tally = judge_of.tally(check)
+    tally.recipes = 1
+    case = edge_case(edge, judge_of.spec, judge_of.cell.dtype)
+    if edge.error is not None:
+        _judge_refusal(judge_of, tally, case)
+    else:
+        _judge_value(judge_of, tally, check, case, edge)
+    done = next(item for item in judge_of.checks(minimise=False) if item.check == check)
+    done.level = edge.level
+    return done
+
+
+def _judge_refusal(judge_of: CellJudge, tally: Tally, case: Case) -> None:
+    """Out of domain: refusing or answering NaN agrees; an answer differs, or fails where the domain must raise."""
+    cell = judge_of.cell
+    output = run_call(judge_of.adapter, call_of(case, (), cell.device, cell.mode))
+    if isinstance(output, Problem) or not isinstance(output.value, np.ndarray | np.generic):
+        tally.add(AGREES)
+        return
+    value = np.asarray(output.value).astype(np.float64)
+    if value.size and np.isnan(value).all():
+        tally.add(AGREES)
+        return
+    severity = FAILS if must_raise(judge_of.spec, case) else DIFFERS
+    got = float(value.ravel()[0]) if value.size else math.nan
+    text = f"an input out of its domain is answered with {got!r}"
+    tally.add(severity, Finding(case, severity, (), math.nan, got, math.nan, math.nan, text))
+
+
+def must_raise(spec: Spec, case: Case) -> bool:
+    """Whether one of the domains that the case violates is marked `must_raise` (shapes that do not fit always are)."""
+    if not case.layout and any(array.ndim for array in case.inputs.values()):
+        return True
+    stack = Stack.of(case)
+    arrays = {n: full_rank(spec, stack.layout, n, a).astype(np.float64) for n, a in stack.inputs.items()}
+    tape = make_tape(spec, stack, Plain(np.dtype(np.float64), len(stack.layout) + 1), arrays)
+    items = [*(spec.inputs[name] for name in case.inputs), *spec.params.values()]
+    return any(item.must_raise and item.domain is not None and not tape.cond(item.domain).true.all() for item in items)
+
+
+def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge: EdgeCase) -> None:
+    outputs = (("value",) if edge.value is not None else ()) + tuple(edge.gradient)
+    offered = judge_of.wrt(tuple(case.inputs))
+    wrt = tuple(name for name in edge.gradient if name in offered)
+    stack = Stack.of(case)
+    numbers, answers = judge_of.evaluate(stack, wrt)
+    coverage = Coverage(judge_of.known, judge_of.spec, stack, wrt)
+    worst: tuple[int, Finding | None, list[str]] = (AGREES, None, [])
+    for output in (name for name in outputs if name == "value" or name in wrt):
+        problem = answers.problem(output, 0)
+        if problem is not None and problem.severity == UNSUPPORTED:
+            tally.counts["unsupported"] += 1
+            judge_of.messages.setdefault(check, problem.text)
+            return
+        found = _of_problem(judge_of, check, case, problem, coverage) if problem else None
+        if found is None:
+            judged = _decided(judge(numbers[output], answers.arrays[output], FORMATS[case.dtype]), numbers[output].high)
+            tally.measure(judged)
+            severity = int(judged.worst()[0])
+            names = coverage.of(f"{judge_of.cell.id}/{check}", output, judged, 0) if severity >= INACCURATE else []
+            found = severity, finding_of(case, numbers[output], judged, 0), names
+        worst = max(worst, found, key=lambda item: item[0])
+    severity, finding, names = worst
+    if edge.level == "unspecified" and severity >= INACCURATE and finding is not None:
+        finding = Finding(case, DIFFERS, finding.index, finding.wanted, finding.got, finding.ulps, finding.ratio, finding.text)
+        severity = DIFFERS
+    tally.add(severity, finding, names)
+
+
+def _of_problem(
+    judge_of: CellJudge, check: str, case: Case, problem: Problem, coverage: Coverage
+) -> tuple[int, Finding | None, list[str]]:
+    nan = math.nan
+    finding = Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text)
+    return problem.severity, finding, coverage.of_raised(f"{judge_of.cell.id}/{check}", problem.text, 0)
+
+
+def _decided(judged: Judged, wanted: NDArray[np.float64]) -> Judged:
+    """A NaN that the spec expects is met by NaN alone."""
+    nan = np.isnan(wanted)
+    if not nan.any():
+        return judged
+    severity = np.where(nan, np.where(np.isnan(judged.answer), AGREES, FAILS), judged.severity).astype(np.int8)
+    ratio = np.where(nan & (severity == FAILS), np.inf, judged.ratio)
+    return Judged(
+        severity, judged.distance, judged.ulps, ratio, judged.answer, judged.at_kink, judged.chosen, judged.overflowed
+    )
+

@@ -1,0 +1,128 @@
+"""The plan of a run: every cell that could be judged, those that will be, and why the others will not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conformance._resources import folder
+from conformance.adapter import Adapter, Environment
+from conformance.adapter.load import load_adapter
+from conformance.cases.case import DTYPES
+from conformance.errors import AdapterError, FileError, UsageError
+from conformance.record.model import Cell
+from conformance.spec import load_specs, specs_folder
+from conformance.spec.model import Spec
+from conformance.suite.edges import applies
+from conformance.suite.options import Options
+from conformance.verdict.known import Entry, check_names, read_known
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A loaded adapter with its environment and its known differences."""
+
+    adapter: Adapter
+    environment: Environment
+    known: tuple[Entry, ...]
+
+    @property
+    def version(self) -> str:
+        """The framework's own version."""
+        return next(iter(self.environment.versions.values()), "")
+
+
+@dataclass
+class Plan:
+    """All that was planned: `cells` will be judged, `skipped` will not, each with its reason."""
+
+    options: Options
+    specs: Mapping[str, Spec]
+    frameworks: Mapping[str, Framework]
+    cells: list[Cell] = field(default_factory=list)
+    skipped: list[tuple[Cell, str]] = field(default_factory=list)
+
+    def checks(self, cell: Cell) -> list[str]:
+        """The ids of the checks that a cell is planned to have."""
+        spec = self.specs[cell.criterion]
+        binding = self.frameworks[cell.framework].adapter.binding(cell.criterion)
+        offered = spec.differentiable if binding is None or binding.gradients is None else binding.gradients
+        names = ["value", *(f"gradient.{name}" for name in spec.differentiable if name in offered)]
+        names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
+        return [f"{cell.id}/{name}" for name in names]
+
+
+def make_plan(options: Options) -> Plan:
+    """The plan that `options` ask for.
+
+    Raises:
+        ConformanceError: an unknown criterion or framework, a wrong spec, a wrong known-differences file.
+    """
+    specs = load_specs([specs_folder(), *options.specs])
+    wanted = options.wanted(specs)
+    frameworks = {item.adapter.name: item for item in (_framework(name, options) for name in options.frameworks)}
+    plan = Plan(options, specs, frameworks)
+    for name, framework in frameworks.items():
+        for device in dict.fromkeys((*options.devices, *framework.environment.devices)):
+            for mode in dict.fromkeys((*framework.environment.modes, *options.modes)):
+                for dtype in dict.fromkeys((*DTYPES, *framework.environment.dtypes)):
+                    for criterion in specs:
+                        cell = Cell(criterion, name, device, mode, dtype)
+                        reason = _reason_not_to(cell, framework, options, wanted)
+                        if reason is None:
+                            plan.cells.append(cell)
+                        elif reason:
+                            plan.skipped.append((cell, reason))
+    _check_known(plan)
+    return plan
+
+
+def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: tuple[str, ...]) -> str | None:
+    """Why a cell is not judged; None: it is; "": it was never in question."""
+    environment = framework.environment
+    for what, name, offered, asked in (
+        ("device", cell.device, environment.devices, options.devices),
+        ("mode", cell.mode, environment.modes, options.modes),
+        ("dtype", cell.dtype, environment.dtypes, options.dtypes),
+    ):
+        if name not in offered:
+            return f"{cell.framework} offers no {what} {name} here" if name in asked else ""
+        if asked and name not in asked:
+            return f"filtered out: {what} {name}"
+    return None if cell.criterion in wanted else "filtered out: criterion"
+
+
+def _framework(name: str, options: Options) -> Framework:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a framework's own import warnings are not ours to judge
+        adapter = load_adapter(name)
+        try:
+            environment = adapter.environment()
+        except Exception as error:
+            raise AdapterError(f"the adapter {name!r} cannot say what it runs on: {type(error).__name__}: {error}") from error
+    if "/" in adapter.name or not adapter.name:
+        raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash")
+    built_in = folder("adapters") / f"{adapter.name}.known.yaml"
+    entries: list[Entry] = []
+    for path in (*((built_in,) if built_in.is_file() else ()), *options.known):
+        entries += [entry for entry in read_known(path) if _speaks_of(entry, adapter.name, path)]
+    return Framework(adapter, environment, tuple(entries))
+
+
+def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
+    for pattern in entry.patterns:
+        if pattern.count("/") != 5:
+            raise FileError(f"{path}: {entry.id}: {pattern!r} is not criterion/framework/device/mode/dtype/check")
+    return any(pattern.split("/")[1] in {framework, "*"} for pattern in entry.patterns)
+
+
+def _check_known(plan: Plan) -> None:
+    for framework in plan.frameworks.values():
+        for entry in framework.known:
+            for name, spec in plan.specs.items():
+                mine = any(pattern.split("/")[0] == name for pattern in entry.patterns)
+                fault = check_names(entry, spec) if mine else None
+                if fault:
+                    raise UsageError(f"known differences: {fault}")

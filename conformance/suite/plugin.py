@@ -1,0 +1,175 @@
+"""The suite inside pytest: the plan at the start, the journal while it runs, results and summary at the end."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.adapter.load import built_in
+from conformance.errors import ConformanceError
+from conformance.record.baseline import Changes, compare
+from conformance.record.gate import NOTHING_RAN, is_failing
+from conformance.record.journal import Journal
+from conformance.record.model import Cell
+from conformance.record.results import read_results, results_of, run_info, write_results
+from conformance.suite.options import Options
+from conformance.suite.plan import make_plan
+from conformance.suite.run import CellResult, judge_cell, unmatched
+
+SUITE = pytest.StashKey["SuitePlugin"]()
+PROPERTY = "conformance"
+
+
+class SuitePlugin:
+    """One run of the suite. Under xdist each worker has one that judges, and the controller one that records."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.options = Options.read(config.option)
+        self.plan = make_plan(self.options)
+        self.baseline = read_results(self.options.baseline) if self.options.baseline else None
+        self.is_worker = hasattr(config, "workerinput")
+        self.stale: dict[str, None] = {}
+        self.fixed: dict[str, None] = {}
+        self.warned: dict[str, None] = {}
+        self.document: dict[str, Any] | None = None
+        self.interrupted = False
+        self._started = time.perf_counter()
+        self.journal = Journal(None if self.is_worker else self._journal_path())
+        config.stash[SUITE] = self
+
+    def _journal_path(self) -> Path | None:
+        results = self.options.results
+        return results.with_name(results.name + ".journal") if results else None
+
+    def judge(self, cell: Cell) -> CellResult:
+        """What one cell came to."""
+        return judge_cell(self.plan, cell)
+
+    def failing(self, result: CellResult) -> list[str]:
+        """Why a cell fails the run: a message for each check, and each known difference that is stale."""
+        checks = [check.to_json() for check in result.checks]
+        changes = self._changes(checks)
+        reasons = [c["message"] or c["id"] for c in checks if is_failing(c, self.options.fail_on, changes)]
+        stale = [f"stale known difference {text}" for text in result.stale]
+        return reasons + (stale if self.options.fail_on != "none" else [])
+
+    def _changes(self, checks: list[dict[str, Any]]) -> Changes | None:
+        if self.baseline is None:
+            return None
+        run = run_info({}, seed=self.options.seed, effort=self.options.effort, fail_on=self.options.fail_on)
+        return compare(self.baseline, {"run": run, "checks": checks})
+
+    # pytest's hooks
+
+    def pytest_report_header(self) -> list[str]:
+        """Seed, effort, and which frameworks are judged."""
+        lines = [f"conformance: seed {self.options.seed}, effort {self.options.effort}, {len(self.plan.cells)} cells"]
+        for name, framework in self.plan.frameworks.items():
+            versions = ", ".join(f"{key} {value}" for key, value in framework.environment.versions.items())
+            lines.append(f"judging: {name} ({versions})")
+        if self.options.default_framework:
+            there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
+            say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
+            lines.append(f"no --framework given, so the built-in numpy is judged: the formulas in NumPy. Installed: {say}")
+        return lines
+
+    def pytest_sessionstart(self) -> None:
+        """The journal begins with the plan."""
+        if self.is_worker:
+            return
+        versions = {name: dict(item.environment.versions) for name, item in self.plan.frameworks.items()}
+        details = {name: dict(item.environment.details) for name, item in self.plan.frameworks.items()}
+        o = self.options
+        info = run_info(
+            versions,
+            seed=o.seed,
+            effort=o.effort,
+            fail_on=o.fail_on,
+            criteria=list(o.criteria),
+            dtypes=list(o.dtypes),
+            devices=list(o.devices),
+            modes=list(o.modes),
+            environment=details,
+        )
+        self.journal.begin(info, [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)])
+        for cell, reason in self.plan.skipped:
+            self.journal.not_run(cell, reason)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A judged cell goes to the journal at once."""
+        if self.is_worker or report.when != "call":
+            return
+        for name, data in report.user_properties:
+            if name == PROPERTY and isinstance(data, dict):
+                self.journal.judged(data["cell"], data["seconds"].get("total", 0.0), data["checks"])
+                self.stale.update(dict.fromkeys(data["stale"]))
+                self.fixed.update(dict.fromkeys(data["fixed"]))
+                self.warned.update(dict.fromkeys(f"{data['cell']}: {text}" for text in data["warnings"]))
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C: what was judged is kept, the rest was not run."""
+        self.interrupted = True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
+        """Results and report; a stale known difference fails the run, and so does a run in which nothing ran."""
+        yield
+        if self.is_worker or session.config.option.collectonly:
+            return
+        self._finish()
+        assert self.document is not None
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            session.exitstatus = self._exit_code(int(session.exitstatus))
+
+    def _finish(self) -> None:
+        stale = [*self.stale, *unmatched(self.plan)]
+        planned = {cell.id for cell in self.plan.cells}
+        complete = not self.interrupted and planned <= self.journal.record.judged.keys()
+        if not complete:
+            for cell in sorted(planned - self.journal.record.judged.keys()):
+                self.journal.not_run(cell, "interrupted" if self.interrupted else "deselected, or the run ended before it")
+        self.journal.end(
+            time.perf_counter() - self._started, complete=not self.interrupted, stale=stale, fixed_upstream=list(self.fixed)
+        )
+        self.journal.close()
+        self.document = results_of(self.journal.record, self.baseline, str(self.options.baseline or ""))
+        self._write()
+
+    def _write(self) -> None:
+        assert self.document is not None
+        try:
+            if self.options.results:
+                write_results(self.options.results, self.document)
+                if self.document["run"]["complete"] and self.journal.path:
+                    self.journal.path.unlink(missing_ok=True)  # all of it stands in the results
+            if self.options.report:
+                from conformance.report.html import write_report
+
+                write_report(self.options.report, [self.document])
+        except ConformanceError as error:
+            print(f"\n{error}", file=sys.stderr)
+
+    def _exit_code(self, status: int) -> int:
+        assert self.document is not None
+        run = self.document["run"]
+        word = str(run["verdict"]).split(":")[0]
+        if word == "NOTHING RAN":
+            return NOTHING_RAN
+        return 1 if word in {"FAIL", "INCOMPLETE"} and self.options.fail_on != "none" else status
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The matrix, what is wrong, and the verdict in one line."""
+        if self.document is None:
+            return
+        from conformance.report.terminal import summary
+
+        terminalreporter.write_line("")
+        terminalreporter.write_line(summary(self.document, width=terminalreporter._screen_width))
+        for text in list(self.warned)[:5]:
+            terminalreporter.write_line(f"warned: {text}")

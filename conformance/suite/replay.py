@@ -1,0 +1,50 @@
+"""Running the witnesses of a results file again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.adapter.load import load_adapter
+from conformance.cases.case import Case, Stack
+from conformance.errors import UsageError
+from conformance.record.model import Cell
+from conformance.record.results import read_results
+from conformance.spec import spec_for
+from conformance.suite.cell import CellJudge
+from conformance.suite.edges import judge_edge
+from conformance.verdict.compare import DIFFERS, NAMES
+
+
+def replay(results: Path, check_id: str) -> int:
+    """Prints what the witnesses of a check come to now; 1 if any still does not agree, 0 if all do.
+
+    Raises:
+        UsageError: the results hold no such check, or it has no witnesses.
+    """
+    document = read_results(results)
+    found = next((check for check in document["checks"] if check["id"] == check_id), None)
+    if found is None:
+        raise UsageError(f"{results} holds no check {check_id!r}")
+    if not found["witnesses"]:
+        raise UsageError(f"{check_id} has no witnesses: it came to {found['outcome']!r}")
+    cell = Cell(*(found[name] for name in ("criterion", "framework", "device", "mode", "dtype")))
+    outcomes = [_again(cell, found, witness) for witness in found["witnesses"]]
+    return int(any(outcome in NAMES[DIFFERS:] for outcome in outcomes))
+
+
+def _again(cell: Cell, check: Mapping[str, Any], witness: Mapping[str, Any]) -> str:
+    spec, adapter = spec_for(cell.criterion), load_adapter(cell.framework)
+    judge = CellJudge(spec, adapter, adapter.environment(), cell, (), f"conformance replay RESULTS {check['id']}")
+    name = check["check"]
+    if name.startswith("edge."):
+        edge = next((item for item in spec.edge_cases if f"edge.{item.id}" == name), None)
+        if edge is None:
+            raise UsageError(f"this version of the suite has no {name} for {cell.criterion}")
+        again = judge_edge(judge, edge)
+    else:
+        judge.judge_stack(Stack.of(Case.from_json(witness["case"])))
+        again = next(item for item in judge.checks(minimise=False) if item.check == name)
+    print(again.message or f"{check['id']}: {again.outcome} ({witness['kind']} witness)")
+    return again.outcome

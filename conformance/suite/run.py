@@ -1,0 +1,123 @@
+"""Judging the cells of a plan, one by one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from conformance.cases.case import Stack
+from conformance.cases.plan import for_each_stack
+from conformance.record.model import Cell, Check, check_of
+from conformance.suite.cell import CellJudge
+from conformance.suite.edges import applies, judge_edge
+from conformance.suite.plan import Framework, Plan
+from conformance.verdict.compare import DIFFERS, NAMES
+from conformance.verdict.known import Entry, witness_case
+from conformance.verdict.tally import roll_up
+
+
+@dataclass
+class CellResult:
+    """What judging one cell came to."""
+
+    cell: Cell
+    checks: list[Check] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)  # known differences that are no longer seen
+    fixed: list[str] = field(default_factory=list)  # … on a version beyond their range
+    warnings: list[str] = field(default_factory=list)
+    recipes: int = 0
+    cases: int = 0
+    pairs: tuple[int, int] = (0, 0)  # covered, feasible
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for the journal."""
+        return {**asdict(self), "cell": self.cell.id}
+
+
+def judge_cell(plan: Plan, cell: Cell) -> CellResult:
+    """Every check of a cell: frozen witnesses first, then generated cases, then edge cases."""
+    start = time.perf_counter()
+    spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
+    result = CellResult(cell)
+    binding = framework.adapter.binding(cell.criterion)
+    if binding is None:
+        names = (id_.removeprefix(f"{cell.id}/") for id_ in plan.checks(cell))
+        text = f"{cell.framework} has no native function for {cell.criterion}"
+        result.checks = [check_of(cell, name, "unsupported", message=text) for name in names]
+        return result
+    judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
+    _replay_witnesses(plan, cell, framework, result)
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
+    result.checks = judge.checks()
+    result.checks += _edges(judge)
+    result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
+    result.warnings = sorted(judge.warnings)
+    result.seconds = {**asdict(judge.seconds), "total": time.perf_counter() - start}
+    return result
+
+
+def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:
+    framework = plan.frameworks[cell.framework]
+    return CellJudge(
+        plan.specs[cell.criterion], framework.adapter, framework.environment, cell, known, command_for(cell, plan)
+    )
+
+
+def command_for(cell: Cell, plan: Plan) -> str:
+    """The command that repeats one cell of a run."""
+    name = next(n for n in plan.options.frameworks if plan.frameworks[cell.framework].adapter is not None and _names(n, cell, plan))
+    parts = ["pytest --pyargs conformance", f"--framework {name}", f"--criterion {cell.criterion}", f"--dtype {cell.dtype}"]
+    parts += [f"--device {cell.device}", f"--mode {cell.mode}", f"--conformance-seed {plan.options.seed}"]
+    return " ".join([*parts, f"--effort {plan.options.effort}", *(f"--specs {path}" for path in plan.options.specs)])
+
+
+def _names(option: str, cell: Cell, plan: Plan) -> bool:
+    return option == cell.framework or len(plan.options.frameworks) == 1 or ":" in option
+
+
+def _edges(judge: CellJudge) -> list[Check]:
+    edges = [edge for edge in judge.spec.edge_cases if applies(edge, judge.spec, judge.cell.dtype)]
+    probes = []
+    for edge in edges:
+        probe = CellJudge(judge.spec, judge.adapter, judge.environment, judge.cell, judge.known, judge.command)
+        probes.append(judge_edge(probe, edge))
+        judge.warnings |= probe.warnings
+    return probes
+
+
+def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, result: CellResult) -> None:
+    """Frozen witnesses decide whether a known difference is still there, so that no draw of cases has to."""
+    for entry in framework.known:
+        if entry.witness.dtype != cell.dtype or not entry.matches(f"{cell.id}/{entry.witness.check}"):
+            continue
+        seen = is_seen(plan, cell, entry)
+        if not seen and entry.applies_to(framework.version):
+            result.stale.append(f"{entry.id}: its witness no longer shows it on {cell.id} ({framework.version})")
+        elif not seen:
+            result.fixed.append(f"{entry.id}: fixed upstream? {cell.id} ({framework.version}) no longer shows it")
+
+
+def is_seen(plan: Plan, cell: Cell, entry: Entry) -> bool:
+    """Whether the witness of a known difference still comes to more than agreement."""
+    probe = _judge(plan, cell, [])
+    name = entry.witness.check
+    if name.startswith("edge."):
+        edge = next((edge for edge in probe.spec.edge_cases if f"edge.{edge.id}" == name), None)
+        return edge is not None and judge_edge(probe, edge).outcome in NAMES[DIFFERS:]
+    probe.judge_stack(Stack.of(witness_case(entry, probe.spec)))
+    tally = probe.tallies.get(name)
+    return tally is not None and roll_up(tally.counts) in NAMES[DIFFERS:]
+
+
+def unmatched(plan: Plan) -> list[str]:
+    """The known differences that speak of no check of the whole plan, filtered or not."""
+    cells = [*plan.cells, *(cell for cell, _ in plan.skipped)]
+    ids = [check for cell in cells for check in plan.checks(cell)]
+    return [
+        f"{entry.id}: matches no check of this suite"
+        for framework in plan.frameworks.values()
+        for entry in framework.known
+        if not any(entry.matches(check) for check in ids)
+    ]

@@ -1,0 +1,24 @@
+"""The suite: one test for each cell of the plan (criterion, framework, device, mode, dtype)."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.suite.plugin import SUITE
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every cell of the plan, in the plan's order: under xdist each worker must collect the same."""
+    suite = metafunc.config.stash.get(SUITE, None)
+    cells = suite.plan.cells if suite is not None else []
+    metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
+
+
+def test_cell(cell, request: pytest.FixtureRequest) -> None:  # type: ignore[no-untyped-def]
+    """A cell agrees, or what is wrong with it is known."""
+    suite = request.config.stash[SUITE]
+    result = suite.judge(cell)
+    request.node.user_properties.append(("conformance", result.to_json()))
+    reasons = suite.failing(result)
+    if reasons:
+        pytest.fail("\n\n".join(reasons), pytrace=False)

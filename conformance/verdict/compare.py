@@ -1,0 +1,87 @@
+"""The verdict on every element: a framework's answer against the reference's numbers and budgets.
+
+Severity is an integer, so that the worst of many is a maximum; `NAMES` gives the outcome it stands for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.reference.formats import Format
+from conformance.reference.numbers import Numbers, half_ulp, ulp
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+NAMES = ("agrees", "undecided", "differs", "inaccurate", "error", "fails")
+AGREES, UNDECIDED, DIFFERS, INACCURATE, ERROR, FAILS = range(6)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict on one output of a stack; every array has the output's shape, the stack's axis in front."""
+
+    severity: NDArray[np.int8]
+    distance: Float  # absolute error; to the nearest admissible choice at a kink
+    ulps: Float  # error in ulps of the dtype at the larger of wanted and got; nan where one is not finite
+    ratio: Float  # error over the tight budget; inf where a special value is wrong
+    answer: Float
+    at_kink: NDArray[np.bool_]  # where the mathematics leaves a choice
+    chosen: Float  # which point of the interval was taken there, from 0 to 1
+    overflowed: NDArray[np.bool_]  # inaccurate because an intermediate passed the largest number
+
+    def worst(self) -> NDArray[np.int8]:
+        """The severity of each case."""
+        flat = self.severity.reshape(self.severity.shape[0], -1)
+        return flat.max(axis=1, initial=AGREES)
+
+
+def judge(numbers: Numbers, answer: Array, fmt: Format) -> Judged:
+    """The verdict on `answer`, which has the shape and dtype of the output."""
+    with np.errstate(all="ignore"):
+        return _judge(numbers, answer.astype(np.float64), fmt)
+
+
+def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
+    finite = np.isfinite(n.high) & np.isfinite(a)
+    off = np.where(finite, (a - n.high) - n.low, 0.0)
+    # Distance to the interval of admissible choices; away from kinks it is a point.
+    distance = np.maximum(np.maximum(off - n.above, -n.below - off), 0.0)
+    half = np.maximum(half_ulp(n.high, fmt), half_ulp(a, fmt))
+    tight, sound = n.tight + half, n.sound + half
+    severity = _finite_severity(n, distance, half, tight, sound)
+    severity = np.where(finite, severity, _special_severity(n, a, fmt, sound))
+    overflowed = (severity == INACCURATE) & np.isinf(a)
+    size = np.maximum(np.abs(n.high), np.where(np.isfinite(a), np.abs(a), 0))
+    ratio = np.where(distance == 0, 0.0, distance / tight)
+    ratio = np.where(finite, ratio, np.where(severity >= INACCURATE, np.inf, 0.0))
+    width = n.below + n.above
+    at_kink = finite & (width > 0) & np.isfinite(width)
+    chosen = np.where(at_kink, (off + n.below) / width, np.nan)
+    ulps = np.where(finite, distance / ulp(size, fmt), np.nan)
+    return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed)
+
+
+def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sound: Float) -> NDArray[np.int_]:
+    severity = np.where(distance <= tight, AGREES, np.where(distance <= sound, INACCURATE, FAILS))
+    # A budget wider than the number proves nothing, unless the answer is the number correctly rounded.
+    size = np.maximum(np.abs(n.high), np.maximum(n.below, n.above))
+    vacuous = (severity == AGREES) & (n.tight > size) & (distance > half + n.error)
+    severity = np.where(vacuous, UNDECIDED, severity)
+    return np.where(n.certified | (distance > sound), severity, UNDECIDED)
+
+
+def _special_severity(n: Numbers, a: Float, fmt: Format, sound: Float) -> NDArray[np.int_]:
+    """Where wanted or got is not finite. NaN is only ever wanted where the mathematics has no value: no verdict."""
+    same_sign = np.signbit(a) == np.signbit(n.high)
+    right = np.isinf(a) & np.isinf(n.high) & same_sign
+    # In the dtype, the number itself may round to infinity: from half an ulp above the largest one.
+    threshold = fmt.max * (1 + fmt.unit / 2) if fmt.name != "float64" else fmt.max
+    rounds_up = np.isinf(a) & same_sign & (np.abs(n.high) >= threshold - sound)
+    overflow = np.isinf(a) & same_sign & (n.overflow_tight | n.overflow_sound)
+    severity = np.where(right | rounds_up, AGREES, np.where(overflow, INACCURATE, FAILS))
+    return np.where(np.isnan(n.high), UNDECIDED, severity)

@@ -1,0 +1,252 @@
+"""Known differences: which cases of which checks an entry covers, so that a known fault hides no new one."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.case import DTYPES, Case, Stack
+from conformance.errors import FileError, FormulaError
+from conformance.formula import names_in, parse_expression
+from conformance.formula.plain import Plain
+from conformance.spec.model import Spec
+from conformance.verdict.compare import INACCURATE, Judged
+
+Mask = NDArray[np.bool_]
+
+
+def _number(value: Any) -> Any:
+    return float.fromhex(value) if isinstance(value, str) else value
+
+
+Hex = Annotated[float, BeforeValidator(_number)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Envelope(_Strict):
+    """How far off the cases may be: every limit given must hold, or the answer be one of `answers`."""
+
+    ulp: float | None = None
+    absolute: float | None = None
+    ratio: float | None = None  # of the tight budget
+    answers: tuple[Hex, ...] = ()
+    raises: str | None = None  # a regular expression for what is raised
+
+
+class Witness(_Strict):
+    """The frozen case that shows the difference; replayed in every run that the entry could apply to."""
+
+    dtype: str
+    check: str
+    inputs: dict[str, Any]
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Entry(_Strict):
+    """One known difference."""
+
+    id: str
+    checks: str | tuple[str, ...]  # patterns of check ids, `*` for anything
+    versions: str
+    kind: Literal["wrong", "inaccurate", "documented", "convention"]
+    envelope: Envelope
+    reason: str = Field(min_length=20)
+    owner: str = Field(min_length=1)
+    link: str = ""
+    when: str = ""
+    witness: Witness
+
+    @field_validator("versions")
+    @classmethod
+    def _is_specifier(cls, text: str) -> str:
+        try:
+            SpecifierSet(text)
+        except InvalidSpecifier as error:
+            raise ValueError(f"not a version range such as '>=2.0,<2.14': {error}") from None
+        return text
+
+    @field_validator("when")
+    @classmethod
+    def _is_condition(cls, text: str) -> str:
+        try:
+            if text and not parse_expression(text).is_boolean:
+                raise ValueError(f"not a condition: {text}")
+        except FormulaError as error:
+            raise ValueError(f"{error} (column {error.column + 1} of {text!r})") from None
+        return text
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The check-id patterns."""
+        return (self.checks,) if isinstance(self.checks, str) else self.checks
+
+    def matches(self, check_id: str) -> bool:
+        """Whether the entry speaks of this check."""
+        return any(fnmatch.fnmatchcase(check_id, pattern) for pattern in self.patterns)
+
+    def applies_to(self, version: str) -> bool:
+        """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
+        try:
+            return SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
+        except InvalidVersion:
+            return False
+
+
+def read_known(path: Path) -> list[Entry]:
+    """The entries of a known-differences file.
+
+    Raises:
+        FileError: it cannot be read, or an entry is wrong: every fault at once.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"the known-differences file {path} cannot be read: {error}") from None
+    except YAMLError as error:
+        raise FileError(f"the known-differences file {path} is not YAML: {str(error).splitlines()[-1].strip()} {_place(error)}") from None
+    if data is None:
+        return []
+    if not isinstance(data, list):
+        raise FileError(f"the known-differences file {path} must be a list of entries; see docs/known-differences.md")
+    entries, faults = [], []
+    for i, item in enumerate(data):
+        try:
+            entries.append(Entry.model_validate(item))
+        except ValidationError as error:
+            name = item.get("id", f"entry {i + 1}") if isinstance(item, dict) else f"entry {i + 1}"
+            faults += [f"{path}: {name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.id in seen:
+            faults.append(f"{path}: {entry.id}: the id stands twice")
+        seen.add(entry.id)
+    if faults:
+        raise FileError("\n".join(faults))
+    return entries
+
+
+def _place(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f"(line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+
+
+def witness_case(entry: Entry, spec: Spec) -> Case:
+    """The case that an entry's witness describes."""
+    from conformance.reference.evaluate import make_case
+
+    inputs = {name: _array(value) for name, value in entry.witness.inputs.items()}
+    parameters = {name: _text_number(value) for name, value in entry.witness.parameters.items()}
+    case = make_case(spec, inputs, parameters, entry.witness.dtype)
+    dtype = DTYPES[entry.witness.dtype]
+    rounded = {n: a.astype(dtype) if spec.inputs[n].dtype == "float" else a for n, a in case.inputs.items()}
+    return Case(case.criterion, case.dtype, case.layout, case.parameters, rounded)
+
+
+def _array(value: Any) -> NDArray[Any]:
+    raw = np.array(value, dtype=object)
+    return np.array([_text_number(item) for item in raw.ravel()]).reshape(raw.shape)
+
+
+def _text_number(value: Any) -> Any:
+    if isinstance(value, str) and ("0x" in value or value.lstrip("+-") in {"inf", "nan"}):
+        return float.fromhex(value)
+    return value
+
+
+class Coverage:
+    """Which entries cover which cases of one stack."""
+
+    def __init__(self, entries: Sequence[Entry], spec: Spec, stack: Stack, wrt: Sequence[str]) -> None:
+        self._entries = entries
+        self._spec = spec
+        self._stack = stack
+        self._shapes = output_shapes(spec, stack, wrt)
+        self._masks: dict[str, Mask] = {}
+
+    def of(self, check_id: str, output: str, judged: Judged, k: int) -> list[str]:
+        """The ids of the entries that together cover every faulty element of case k; [] if any is left uncovered."""
+        faulty = judged.severity[k, ...] >= INACCURATE
+        left, used = faulty.copy(), []
+        for entry in self._entries:
+            if entry.matches(check_id):
+                covered = faulty & self._when(entry, output)[k, ...] & _inside(entry.envelope, judged, k)
+                if (covered & left).any():
+                    used.append(entry.id)
+                    left &= ~covered
+        return [] if left.any() else used
+
+    def of_raised(self, check_id: str, text: str, k: int) -> list[str]:
+        """The ids of the entries that cover a case which raised `text`."""
+        return [
+            entry.id
+            for entry in self._entries
+            if entry.matches(check_id)
+            and entry.envelope.raises
+            and re.search(entry.envelope.raises, text)
+            and self._when(entry, None)[k].any()
+        ]
+
+    def _when(self, entry: Entry, output: str | None) -> Mask:
+        """Where the entry's condition holds, in the output's shape (None: one number a case)."""
+        if entry.id not in self._masks:
+            self._masks[entry.id] = self._condition(entry.when)
+        mask = self._masks[entry.id]
+        if output is None:
+            return mask.reshape(len(self._stack), -1)
+        full, shape = self._shapes[output]
+        # Axes that the output does not have: it is enough that the condition holds somewhere along them.
+        lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)
+        return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)
+
+    def _condition(self, text: str) -> Mask:
+        k, rank = len(self._stack), len(self._stack.layout) + 1
+        if not text:
+            return np.ones((k,) + (1,) * (rank - 1), bool)
+        arrays = {
+            name: full_rank(self._spec, self._stack.layout, name, array).astype(np.float64)
+            for name, array in self._stack.inputs.items()
+        }
+        node = parse_expression(text)
+        stack = self._stack
+        with np.errstate(all="ignore"):
+            mask = make_tape(self._spec, stack, Plain(np.dtype(np.float64), rank), arrays).cond(node).true
+        return np.broadcast_to(mask, (k, *mask.shape[1:]))
+
+
+def check_names(entry: Entry, spec: Spec) -> str | None:
+    """What is wrong with an entry's condition for this spec; None if nothing is."""
+    if not entry.when:
+        return None
+    unknown = names_in(parse_expression(entry.when)) - set(spec.inputs) - set(spec.params) - set(spec.dims)
+    return f"{entry.id}: `when` names {', '.join(sorted(unknown))}, which {spec.name} does not have" if unknown else None
+
+
+def _inside(envelope: Envelope, judged: Judged, k: int) -> Mask:
+    answer = judged.answer[k, ...]
+    special = np.zeros(answer.shape, bool)
+    for value in envelope.answers:
+        special |= np.isnan(answer) if math.isnan(value) else answer == value
+    limits = [(envelope.ulp, judged.ulps[k, ...]), (envelope.ratio, judged.ratio[k, ...]), (envelope.absolute, judged.distance[k, ...])]
+    within = np.full(answer.shape, any(limit is not None for limit, _ in limits))
+    for limit, size in limits:
+        if limit is not None:
+            within &= size <= limit
+    return special | (within & np.isfinite(answer))

@@ -1,0 +1,113 @@
+"""What a check came to, case by case: counts, the worst and the smallest witness, conventions, what is known and new."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from conformance.cases.case import Case
+from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One case of one check that did not simply agree."""
+
+    case: Case
+    severity: int
+    index: tuple[int, ...]  # the worst element
+    wanted: float
+    got: float
+    ulps: float
+    ratio: float
+    text: str = ""  # what was raised, or what is wrong with the answer's form
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Larger is worse."""
+        return self.severity, self.ratio
+
+
+def worst_element(judged: Judged, k: int) -> tuple[int, ...]:
+    """The index, within case k, of the element that decides its verdict."""
+    severity = judged.severity[k, ...]
+    if not severity.size:
+        return ()
+    score = np.where(severity == severity.max(), np.nan_to_num(judged.ratio[k, ...], nan=0.0, posinf=np.finfo(float).max), -1.0)
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
+
+
+@dataclass
+class Tally:
+    """The cases of one check so far."""
+
+    recipes: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    new_counts: Counter[str] = field(default_factory=Counter)
+    known: set[str] = field(default_factory=set)
+    worst_ulps: float = 0.0
+    worst_ratio: float = 0.0
+    worst: Finding | None = None
+    smallest: Finding | None = None
+    conventions: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def add(self, severity: int, finding: Finding | None = None, known: Sequence[str] = ()) -> None:
+        """One more case; `known` names the known differences that cover it."""
+        name = NAMES[severity]
+        self.counts[name] += 1
+        self.known.update(known)
+        if not known:
+            self.new_counts[name] += 1
+        if finding is None or severity <= UNDECIDED:
+            return
+        fresh = (not known, finding.severity)
+        if self.worst is None or (fresh, finding.rank) > (self._fresh_worst, self.worst.rank):
+            self.worst, self._fresh_worst = finding, fresh
+        if self.smallest is None or (fresh, -finding.case.size) > (self._fresh_smallest, -self.smallest.case.size):
+            self.smallest, self._fresh_smallest = finding, fresh
+
+    _fresh_worst: tuple[bool, int] = (False, 0)
+    _fresh_smallest: tuple[bool, int] = (False, 0)
+
+    def measure(self, judged: Judged) -> None:
+        """The largest error of a stack, over the elements that are finite."""
+        if judged.ulps.size:
+            self.worst_ulps = max(self.worst_ulps, float(np.nanmax(np.append(judged.ulps.ravel(), 0.0))))
+            self.worst_ratio = max(self.worst_ratio, float(judged.ratio.max()))
+
+    def convention(self, kink: str, judged: Judged) -> None:
+        """Which point of the interval was taken, where there was a choice."""
+        if judged.at_kink.any():
+            taken = self.conventions.setdefault(kink, Counter())
+            for share in judged.chosen[judged.at_kink & (judged.severity == AGREES)].ravel():
+                taken[_share(float(share))] += 1
+
+    @property
+    def outcome(self) -> str:
+        """The worst of all cases; undecided only where nothing was decided."""
+        return roll_up(self.counts)
+
+    @property
+    def new(self) -> str | None:
+        """The worst of the cases that no known difference covers; None where that is agreement."""
+        worst = roll_up(self.new_counts)
+        return worst if worst in NAMES[INACCURATE:] else None
+
+
+def roll_up(counts: Counter[str]) -> str:
+    """The outcome of a check from its cases' outcomes."""
+    for name in reversed(NAMES[UNDECIDED + 1 :]):
+        if counts[name]:
+            return name
+    if counts["agrees"]:
+        return "agrees"
+    return next((name for name in ("undecided", "unsupported") if counts[name]), "not run")
+
+
+def _share(share: float) -> str:
+    named = {0.0: "0", 0.5: "1/2", 1.0: "1"}
+    nearest = min(named, key=lambda point: abs(point - share))
+    return named[nearest] if abs(nearest - share) < 1e-6 else "between"

@@ -1,0 +1,21 @@
+"""The oracle's cases: at least fifty a criterion, the same at every run."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from . import cases_labels, cases_real
+from .case import Case
+from .draws import Draw
+
+_MAKERS = {**cases_real.MAKERS, **cases_labels.MAKERS}
+
+CRITERIA = tuple(sorted(_MAKERS))
+
+__all__ = ["CRITERIA", "Case", "cases"]
+
+
+@cache
+def cases(criterion: str) -> tuple[Case, ...]:
+    """The cases of a criterion, in a fixed order."""
+    return tuple(_MAKERS[criterion](Draw(criterion)))

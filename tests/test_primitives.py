@@ -1,0 +1,190 @@
+"""Every primitive of the reference against `arb`: the number within its bound, and the bound as small as promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import flint
+import numpy as np
+import pytest
+from flint import arb
+
+from conformance.reference.ball import Ball
+from conformance.reference.balls import SAFETY, C
+from conformance.reference.formats import FORMATS, sum_factor
+from conformance.reference.quad import magnitude, quad, split, total
+from conformance.reference.reductions import Balls
+
+RANK = 2
+pytestmark = pytest.mark.filterwarnings('ignore::RuntimeWarning')
+
+
+@contextmanager
+def precision(bits: int = 2000) -> Iterator[None]:
+    before = flint.ctx.prec
+    flint.ctx.prec = bits
+    try:
+        yield
+    finally:
+        flint.ctx.prec = before
+
+
+def exact(x: np.ndarray) -> list[arb]:
+    """The numbers of a binary128 array, digit for digit."""
+    parts, rest = [], x.ravel()
+    for _ in range(3):
+        high, _ = split(rest)
+        parts.append(high)
+        rest = rest - quad(high)
+    return [sum((arb(float(p)) for p in column), arb(0)) for column in zip(*parts, strict=True)]
+
+
+def numbers(seed: int, n: int, low: float = -30, high: float = 5) -> np.ndarray:
+    """Positive float64 numbers of very different sizes."""
+    draw = np.random.Generator(np.random.Philox(seed))
+    return np.ldexp(draw.uniform(0.5, 1, n), draw.integers(int(low), int(high), n))
+
+
+def balls(dtype: str = "float64", rank: int = RANK) -> Balls:
+    return Balls(FORMATS[dtype], rank)
+
+
+def assert_within(z: Ball, want: list[arb], slack: float = 2.0**-106) -> None:
+    """z is within its bound of `want`, and within `slack` / 4 of it; and its bound is within `slack` of z."""
+    bound = SAFETY * np.broadcast_to(z.bound()[0], z.x.shape).ravel()
+    for got, right, room in zip(exact(z.x), want, bound, strict=True):
+        off = abs(got - right)
+        assert off <= arb(float(room)), (got, right, room)
+        assert off <= abs(right) * (slack / 4), (got, right)
+        assert float(room) <= slack * float(abs(right)) or right == 0
+
+
+UNARY: dict[str, Callable[[arb], arb]] = {
+    "exp": lambda x: x.exp(),
+    "expm1": lambda x: x.expm1(),
+    "log": lambda x: x.log(),
+    "log1p": lambda x: x.log1p(),
+    "sqrt": lambda x: x.sqrt(),
+    "abs": lambda x: abs(x),
+    "sigmoid": lambda x: 1 / (1 + (-x).exp()),
+    "softplus": lambda x: x.exp().log1p(),
+}
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_functions_of_one_number(name: str) -> None:
+    values = numbers(1, 200)
+    if name not in {"log", "sqrt", "log1p"}:
+        values = np.concatenate([values, -values])
+    x = Ball(quad(values[None]))
+    with precision():
+        assert_within(balls().unary(name, x), [UNARY[name](arb(float(v))) for v in values])
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_arithmetic(name: str) -> None:
+    a, b = numbers(2, 200), numbers(3, 200)
+    z = getattr(balls(), name)(Ball(quad(a[None])), Ball(quad(b[None])))
+    op = {"add": arb.__add__, "sub": arb.__sub__, "mul": arb.__mul__, "div": arb.__truediv__}[name]
+    with precision():
+        assert_within(z, [op(arb(float(x)), arb(float(y))) for x, y in zip(a, b, strict=True)])
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e-8])
+def test_logsumexp_and_softmax(scale: float) -> None:
+    rows = np.random.Generator(np.random.Philox(4)).standard_normal((20, 6)) * scale
+    x = Ball(quad(rows))
+    with precision():
+        right = [[arb(float(v)) for v in row] for row in rows]
+        sums = [sum((v.exp() for v in row), arb(0)) for row in right]
+        # log Σ exp is off absolutely, by the rounding within it: relative to the result only where that is not small
+        lse = balls().logsumexp(x, (1,), None)
+        for got, s, room in zip(exact(lse.x), sums, lse.bound()[0].ravel(), strict=True):
+            assert abs(got - s.log()) <= arb(float(SAFETY * room))
+            assert float(room) < 2.0**-107 * max(1.0, scale)
+        assert_within(
+            balls().softmax(x, (1,), None),
+            [v.exp() / s for row, s in zip(right, sums, strict=True) for v in row],
+            2.0**-96 if scale > 1 else 2.0**-104,
+        )
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0, np.inf])
+def test_norms(p: float) -> None:
+    rows = np.random.Generator(np.random.Philox(5)).standard_normal((20, 7)) * 1e-5
+    z = balls().norm(Ball(quad(rows)), p, (1,))
+    with precision():
+        right = [[abs(arb(float(v))) for v in row] for row in rows]
+        if np.isinf(p):
+            want = [arb(float(np.abs(row).max())) for row in rows]
+        else:
+            want = [sum((v ** arb(p) for v in row), arb(0)) ** (1 / arb(p)) for row in right]
+        assert_within(z, want, 2.0**-104)
+
+
+def test_errors_of_arguments_are_carried_on() -> None:
+    """A perturbed argument moves the result by no more than the bound says, however large the perturbation."""
+    arithmetic = balls("float16")
+    for name, function in UNARY.items():
+        values = numbers(6, 60, -6, 3)
+        for share in (1e-6, 1e-2, 0.9):
+            room = (values * share)[None]
+            b = np.stack([0 * room, room]).astype(np.longdouble)
+            z = arithmetic.unary(name, Ball(quad(values[None]), b))
+            with precision(200):
+                for value, off, bound in zip(values, room[0], z.bound()[1][0], strict=True):
+                    for moved in (arb(float(value)) - arb(float(off)), arb(float(value)) + arb(float(off))):
+                        moved_by = abs(function(moved) - function(arb(float(value))))
+                        assert moved_by <= arb(float(bound)) * (1 + arb(2) ** -40), (name, value, off)
+
+
+def test_a_quotient_by_what_may_be_zero_is_unbounded() -> None:
+    one = Ball(quad([[1.0]]))
+    unsure = Ball(quad([[1.0]]), np.array([[[0.0]], [[1.0]]], np.longdouble))
+    with np.errstate(all="ignore"):
+        assert np.isinf(balls().div(one, unsure).bound()[1])
+        assert np.isinf(balls().unary("log", unsure).bound()[1])
+
+
+def test_multiplying_by_a_power_of_two_is_exact() -> None:
+    x, half = Ball(quad([[0.1]])), Ball(quad([[0.5]]))
+    assert balls().mul(x, half).b is None
+    assert balls().mul(x, Ball(quad([[0.3]]))).b is not None
+
+
+def test_an_exact_difference_of_equal_numbers_is_exactly_zero() -> None:
+    x = Ball(quad([[0.1]]))
+    assert np.all(balls().sub(x, x).bound() == 0)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_numpy_in_the_dtype_keeps_within_its_bounds(dtype: str) -> None:
+    """The error analysis holds for NumPy's own arithmetic in each dtype."""
+    kind, arithmetic = np.dtype(dtype), balls(dtype)
+    values = numbers(7, 300, -8, 4).astype(kind)
+    x = Ball(quad(values[None]))
+    for name, function in (("exp", np.exp), ("log", np.log), ("sqrt", np.sqrt), ("log1p", np.log1p), ("expm1", np.expm1)):
+        z = arithmetic.unary(name, x)
+        off = magnitude(quad(function(values).astype(np.float64)[None]) - z.x)
+        assert np.all(off <= C * z.bound()[1] + SAFETY * z.bound()[0]), name
+
+
+def test_pairwise_sums_keep_their_bound_and_empty_ones_are_zero() -> None:
+    draw = np.random.Generator(np.random.Philox(8)).standard_normal((1, 10_001))
+    z = balls().sum(Ball(quad(draw)), (1,))
+    with precision():
+        assert_within(z, [sum((arb(float(v)) for v in draw[0]), arb(0))], 2.0**-90)
+    assert total(quad(np.zeros((2, 0))), (1,)).astype(float).tolist() == [[0.0], [0.0]]
+    assert sum_factor(1) == 0
+    assert sum_factor(10) == 9
+    assert sum_factor(10**6) == 4016
+
+
+def test_magnitudes_keep_the_range_of_binary128() -> None:
+    tiny = quad([1e-300]) * quad([1e-300]) * quad([1e-300])
+    assert abs(np.log10(magnitude(tiny)[0]) + 900) < 1e-9
+    huge = quad([1e300]) * quad([1e300])
+    assert abs(np.log10(magnitude(huge)[0]) - 600) < 1e-9
+    assert magnitude(quad([0.0, -np.inf])).tolist() == [0.0, np.inf]
+    assert np.isnan(magnitude(quad([np.nan]))[0])

@@ -1,0 +1,69 @@
+"""The folders beside the package, and what the built distributions hold."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from conformance import _resources
+
+FOLDERS = ("specs", "adapters", "reports")
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    package = tmp_path / "conformance"
+    package.mkdir()
+    monkeypatch.setattr(_resources, "PACKAGE", package)
+    return package
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_folder_is_found_and_holds_something(name: str) -> None:
+    assert any(_resources.folder(name).iterdir())
+
+
+def test_a_checkout_has_the_folder_beside_the_package(package: Path) -> None:
+    (package.parent / "specs").mkdir()
+    assert _resources.folder("specs") == package.parent / "specs"
+
+
+def test_an_installed_package_prefers_its_own_folder(package: Path) -> None:
+    for place in (package, package.parent):
+        (place / "specs").mkdir()
+    assert _resources.folder("specs") == package / "specs"
+
+
+def test_a_missing_folder_names_itself_and_the_remedy(package: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="without its folder 'specs'; install it again"):
+        _resources.folder("specs")
+
+
+@pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="builds from a checkout")
+def test_wheel_and_sdist_hold_the_three_folders(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        in_wheel = set(archive.namelist())
+    with tarfile.open(sdist) as archive:
+        in_sdist = {name.partition("/")[2] for name in archive.getnames()}
+    for path in _files():
+        assert f"conformance/{path}" in in_wheel
+        assert path in in_sdist
+    assert {"conformance/py.typed", "conformance/_resources.py"} <= in_wheel & in_sdist
+    assert not [name for name in in_wheel if "__pycache__" in name]
+    assert {name.partition("/")[0].partition("-")[0] for name in in_wheel} == {"conformance", "loss_conformance"}
+
+
+def _files() -> list[str]:
+    files = (path for name in FOLDERS for path in (ROOT / name).rglob("*"))
+    return [str(path.relative_to(ROOT)) for path in files if path.is_file() and "__pycache__" not in path.parts]
