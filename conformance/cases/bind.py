@@ -58,3 +58,9 @@ def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tup
         array = stack.inputs[name]
         shapes[name] = (full_rank(spec, layout, name, np.empty(array.shape, bool)).shape, array.shape)
     return shapes
+
+
+def spread(mask: NDArray[np.bool_], full: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A full-rank condition in the shape of an output; along axes that the output lacks, it is enough that it holds once."""
+    lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)
+    return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)

@@ -79,7 +79,7 @@ class Stack:
     labels: Mapping[str, str] = field(default_factory=dict)  # how it was drawn, for a reader
 
     def __len__(self) -> int:
-        return next(iter(self.inputs.values())).shape[0]
+        return len(next(iter(self.inputs.values())))
 
     def __getitem__(self, k: int) -> Case:
         inputs = {name: array[k, ...] for name, array in self.inputs.items()}

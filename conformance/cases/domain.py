@@ -85,8 +85,11 @@ def names_of(domain: Node | None) -> set[str]:
 def candidates(layout: Mapping[str, int], parameters: Names) -> NDArray[np.int64]:
     """The integers worth trying as labels: around 0 … the largest size, and the integer parameters."""
     top = max(layout.values(), default=1)
-    extra = {value for value in parameters.values() if isinstance(value, int) and not isinstance(value, bool)}
-    return np.array(sorted({*range(-2, top + 2), *extra}), np.int64)
+    return np.array(sorted({*range(-2, top + 2), *_integers(parameters)}), np.int64)
+
+
+def _integers(parameters: Names) -> list[int]:
+    return [value for value in parameters.values() if isinstance(value, int) and not isinstance(value, bool)]
 
 
 def labels(item: Input, layout: Mapping[str, int], parameters: Names, names: Names) -> tuple[Any, Any]:
@@ -98,6 +101,5 @@ def labels(item: Input, layout: Mapping[str, int], parameters: Names, names: Nam
     if item.domain is None:
         return values[values >= 0], values[:0]
     inside = np.broadcast_to(np.asarray(holds(item.domain, {**names, item.name: values}), bool), values.shape)
-    named = [parameters[name] for name in names_in(item.domain) if name in parameters]
-    singled = np.isin(values, [value for value in named if isinstance(value, int)])
+    singled = np.isin(values, _integers({n: v for n, v in parameters.items() if n in names_in(item.domain)}))
     return values[inside & ~singled], values[inside & singled]

@@ -72,7 +72,7 @@ def uniform(how: Uniform, source: Source, shape: Shape, smallest: float) -> NDAr
 
 def _magnitudes(low: float, high: float, source: Source, shape: Shape) -> NDArray[np.float64]:
     """Positive numbers: each binade between the bounds as often as any other, and evenly within it."""
-    first, last = math.frexp(low)[1] - 1, math.frexp(high)[1] - 1
+    first, last = math.frexp(low)[1] - 1, math.frexp(math.nextafter(high, low))[1] - 1
     binade = first + source.below(last - first + 1, shape)
     start = np.maximum(np.ldexp(1.0, binade), low)
     end = np.minimum(np.ldexp(2.0, np.minimum(binade, 1022)), high)

@@ -178,15 +178,15 @@ def _has_labels(spec: Spec, item: Input, row: Mapping[str, Any]) -> bool:
 
 def _of_broadcasts(spec: Spec) -> Iterator[tuple[tuple[str, ...], Condition]]:
     loose = [item for item in spec.inputs.values() if item.broadcast]
-    carried = {dim for item in spec.inputs.values() if not item.broadcast for dim in item.shape}
+    needed = [item for item in spec.inputs.values() if item.default is None]
+    carried = {dim for item in needed if not item.broadcast for dim in item.shape}
     for item in loose:
         yield (f"broadcast.{item.name}", "layout"), functools.partial(_is_pattern, spec, item.name)
         if item.default is not None:
             name = item.name
             yield (f"present.{name}", f"broadcast.{name}"), functools.partial(_is_full_if_absent, name)
-    needed = [item for item in loose if item.default is None]
     if any(not set(item.shape) <= carried for item in needed):
-        names = tuple(f"broadcast.{item.name}" for item in needed)
+        names = tuple(f"broadcast.{item.name}" for item in needed if item.broadcast)
         yield (*names, "layout"), functools.partial(_spans, spec, needed)
 
 
@@ -205,11 +205,10 @@ def _is_pattern(spec: Spec, name: str, row: Mapping[str, Any]) -> bool:
 def _spans(spec: Spec, needed: Sequence[Input], row: Mapping[str, Any]) -> bool:
     """Whether every axis has its size in some input: a framework sees nothing but the inputs' shapes."""
     layout = row["layout"].layout
-    largest = dict.fromkeys(layout, 1)
-    for item in spec.inputs.values():
+    largest = dict.fromkeys(layout, 0)
+    for item in needed:
         axes = axes_of(spec, item.name, tuple(layout))
-        pattern = row.get(f"broadcast.{item.name}", "full") if item in needed or not item.broadcast else "ones"
-        shape = broadcast(tuple(layout[axis] for axis in axes), pattern)
+        shape = broadcast(tuple(layout[axis] for axis in axes), row.get(f"broadcast.{item.name}", "full"))
         for axis, size in zip(axes[len(axes) - len(shape) :], shape, strict=True):
             largest[axis] = max(largest[axis], size)
     return largest == dict(layout)

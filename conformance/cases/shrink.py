@@ -26,8 +26,9 @@ def minimise(case: Case, spec: Spec, still: Still, budget: int = 60) -> Case:
     search = _Search(spec, still, budget, case, {case.hash})
     search.shrink_axes()
     search.drop_inputs()
-    search.drop_axes()
     search.reset_parameters()
+    search.shrink_axes()  # again: a parameter may have needed the room
+    search.drop_axes()
     search.plain_labels()
     search.round_values()
     return search.best
@@ -44,16 +45,20 @@ class _Search:
     def __post_init__(self) -> None:
         self._kept = {name for name in (*self.spec.inputs, *self.spec.params) if is_inside(self.spec, self.best, name)}
 
-    def first(self, candidates: Iterable[Case | None]) -> bool:
-        """Whether one of the candidates is a failing case too; the first that is becomes the best."""
-        return any(candidate is not None and self._fails(candidate) for candidate in candidates)
+    def first(self, candidates: Iterable[Case]) -> bool:
+        """Whether one of the candidates, the simplest first, fails too; it becomes the best."""
+        for candidate in candidates if self.budget > 0 else ():
+            name = candidate.hash
+            if name == self.best.hash:
+                return False  # what follows is no simpler
+            if name not in self.seen and self._fails(candidate):
+                return True
+            self.seen.add(name)
+        return False
 
     def _fails(self, case: Case) -> bool:
-        if self.budget <= 0 or case.hash in self.seen:
+        if self.budget <= 0 or not all(is_inside(self.spec, case, name) for name in self._kept):
             return False
-        if not all(is_inside(self.spec, case, name) for name in self._kept):
-            return False
-        self.seen.add(case.hash)
         self.budget -= 1
         if not self.still(case):
             return False
@@ -70,7 +75,7 @@ class _Search:
         n, least = self.best.layout[axis], max(dim_of(self.spec, axis).min, 1)
         if n <= least:
             return
-        half = max(n // 2, least)
+        half = max((n + 1) // 2, least)
         starts = range(n) if n <= 3 else (0, n - half)
         for start in starts:
             kept = range(start, start + (least if n <= 3 else half))

@@ -22,14 +22,14 @@ Rounding = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 def slice_axis(spec: Spec, case: Case, axis: str, kept: range) -> Case:
     """The case with only some of the positions along an axis; labels along it move with them."""
-    inputs = {name: _sliced(spec, case, name, axis, kept) for name in case.inputs}
-    smaller = dataclasses.replace(case, layout={**case.layout, axis: len(kept)}, inputs=inputs)
-    dim = dim_of(spec, axis)
-    for name, item in spec.inputs.items():
-        if name in inputs and item.dtype == "int" and dim.name in names_of(item.domain):
-            old, new = sizes(spec, case.layout)[dim.name], sizes(spec, smaller.layout)[dim.name]
-            inputs[name] = _relabelled(inputs[name], old, new, kept)
-    return smaller
+    layout, dim = {**case.layout, axis: len(kept)}, dim_of(spec, axis).name
+    old, new = sizes(spec, case.layout)[dim], sizes(spec, layout)[dim]
+    inputs = {}
+    for name in case.inputs:
+        array, item = _sliced(spec, case, name, axis, kept), spec.inputs[name]
+        is_label = item.dtype == "int" and dim in names_of(item.domain)
+        inputs[name] = _relabelled(array, old, new, kept) if is_label else array
+    return dataclasses.replace(case, layout=layout, inputs=inputs)
 
 
 def _relabelled(labels: Array, old: int, new: int, kept: range) -> Array:

@@ -29,14 +29,12 @@ def largest(dtype: np.dtype[Any]) -> float:
 def step(array: Array, count: NDArray[np.int64]) -> Array:
     """The numbers `count` steps above those of `array` (below, where negative); finite. Both zeros are one number."""
     signed = _integers(array.dtype)
-    bits = array.view(signed)
-    top = np.array(largest(array.dtype), array.dtype).view(signed)
-    place = np.where(bits >= 0, bits, np.iinfo(signed).min - bits)  # monotone in the number's value
-    # the wish is clipped first: near the ends of int64 the sum of float64's own place and a count could wrap
-    room_up, room_down = top - place, -top - place
-    place = place + np.clip(count, room_down, room_up).astype(signed)
-    moved: Array = np.where(place >= 0, place, np.iinfo(signed).min - place).astype(signed).view(array.dtype)
-    return moved
+    least = np.iinfo(signed).min
+    bits = array.view(signed).astype(np.int64)
+    top = int(np.array(largest(array.dtype), array.dtype).view(signed))
+    place = np.where(bits >= 0, bits, least - bits)  # monotone in the number's value, and 0 for both zeros
+    place = np.clip(place + count, -top, top)  # a float64's place leaves room for 2**52 steps in an int64
+    return np.where(place >= 0, place, least - place).astype(signed).view(array.dtype)
 
 
 def coarse(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -44,7 +42,8 @@ def coarse(values: NDArray[np.float64]) -> NDArray[np.float64]:
     _, exponent = np.frexp(values)
     grain = np.ldexp(1.0, np.maximum(exponent - 3, np.where(np.abs(values) >= 1, -1, -1100)))
     grain = np.maximum(grain, 5e-324)
-    rounded: NDArray[np.float64] = np.rint(values / grain) * grain
+    with np.errstate(over="ignore"):
+        rounded: NDArray[np.float64] = np.rint(values / grain) * grain
     return np.where(np.isfinite(rounded), rounded, values)
 
 

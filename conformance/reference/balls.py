@@ -239,6 +239,16 @@ def _softplus(x: Quad) -> Quad:
     return np.maximum(x, ZERO) + np.log1p(np.exp(-np.abs(x)))
 
 
+def _exp_variation(x: Bound, b: Bound) -> Bound:
+    return np.where(b == 0, 0, np.exp(x + b) * -np.expm1(-b))
+
+
+def _sigmoid_slope(x: Bound) -> Bound:
+    """The derivative of the sigmoid, the largest on an interval at its point nearest to 0."""
+    e = np.exp(-x)
+    return e / (1 + e) ** 2
+
+
 def _log_variation(x: Bound, b: Bound) -> Bound:
     ratio = b / x
     return np.where(ratio < 1, -np.log1p(-np.minimum(ratio, 1)), np.inf)
@@ -262,13 +272,13 @@ _FUNCTIONS = {
 # The variation of f over [x − b, x + b], from x, |f(x)| and b.
 _VARIATION = {
     "abs": lambda x, z, b: b,
-    "exp": lambda x, z, b: z * np.expm1(b),
-    "expm1": lambda x, z, b: (z + 1) * np.expm1(b),
+    "exp": lambda x, z, b: _exp_variation(x.signed, b),
+    "expm1": lambda x, z, b: _exp_variation(x.signed, b),
     "log": lambda x, z, b: _log_variation(x.m, b),
     "log1p": lambda x, z, b: _log_variation(magnitude(x.x + ONE), b),
     "sqrt": lambda x, z, b: _sqrt_variation(x.m, z, b),
-    "sigmoid": lambda x, z, b: np.minimum(z * magnitude(_sigmoid(-x.x)) * np.expm1(b), 1),
-    "softplus": lambda x, z, b: np.minimum(magnitude(_sigmoid(x.x)) * np.expm1(b), b),
+    "sigmoid": lambda x, z, b: np.minimum(b * _sigmoid_slope(np.maximum(x.m - b, 0)), 1),
+    "softplus": lambda x, z, b: b * np.exp(np.minimum(x.signed + b, 0)),
 }
 _COMPARE = {
     "==": np.equal,

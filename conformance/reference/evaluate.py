@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, spread
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
 from conformance.formula import Node
 from conformance.formula.tape import Tape
-from conformance.reference.ball import OVER, UNSURE, Ball, Flags, either, parts
+from conformance.reference.ball import OVER, UNSURE, Ball, Flags, either, flagged, parts
 from conformance.reference.balls import SAFETY, C
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
@@ -125,7 +125,35 @@ def evaluate_stack(spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subn
         roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms)]
         outputs = [_outputs(tape, root, wrt) for root in roots]
         shapes = output_shapes(spec, stack, wrt)
-        return {name: _numbers([item[name] for item in outputs], shapes[name], fmt) for name in ("value", *wrt)}
+        found = {}
+        for name in ("value", *wrt):
+            skipped = "gradient" if name == "value" else "value"
+            forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=True) if form.only != skipped]
+            # The gradient of a mean may be scaled by 1/n first, or last: then what overflows is n times as large.
+            scale = 1.0 if name == "value" or reduction in {"none", "sum"} else float(np.prod([*stack.layout.values(), 1.0]))
+            found[name] = _numbers([outputs[0][name], *forms], shapes[name], fmt, scale)
+        return _without_derivative(spec, stack, tape, found, shapes)
+
+
+def _without_derivative(
+    spec: Spec, stack: Stack, tape: Tape, found: dict[str, Numbers], shapes: Mapping[str, Shapes]
+) -> dict[str, Numbers]:
+    """`found` with NaN for the derivatives that do not exist: by a kink whose `subgradient` is none, or of a number that
+    has no value itself though every input is finite (0/0)."""
+    value = found["value"].high
+    if value.ndim == 1 and np.isnan(value).any():
+        finite = [np.isfinite(array).reshape(len(stack), -1).all(axis=1) for array in stack.inputs.values()]
+        open_ = np.isnan(value) & np.logical_and.reduce(finite)
+        for name in found.keys() - {"value"}:
+            undefined = open_.reshape((-1,) + (1,) * (found[name].high.ndim - 1))
+            found[name] = replace(found[name], high=np.where(undefined, np.nan, found[name].high))
+    for kink in spec.kinks:
+        if kink.subgradient == "none":
+            mask = tape.cond(kink.at).true
+            for name in set(kink.of or spec.differentiable) & found.keys() if mask.any() else ():
+                there = spread(mask, *shapes[name])
+                found[name] = replace(found[name], high=np.where(there, np.nan, found[name].high))
+    return found
 
 
 def _outputs(tape: Tape, root: Node, wrt: Sequence[str]) -> dict[str, Ball]:
@@ -133,13 +161,14 @@ def _outputs(tape: Tape, root: Node, wrt: Sequence[str]) -> dict[str, Ball]:
     return {"value": tape.term(root).data, **found}
 
 
-def _numbers(balls: list[Ball], shapes: tuple[tuple[int, ...], tuple[int, ...]], fmt: Format) -> Numbers:
+def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format, scale: float) -> Numbers:
     formula = balls[0]
 
     def shaped(array: Any) -> Any:
         return np.broadcast_to(array, shapes[0]).reshape(shapes[1])
 
     high, low = split(formula.x)
+    low = np.nan_to_num(low)
     error = SAFETY * formula.bound()[0]
     tight = C * formula.bound()[1] + error
     sound = tight
@@ -149,6 +178,8 @@ def _numbers(balls: list[Ball], shapes: tuple[tuple[int, ...], tuple[int, ...]],
         more = parts(form.h, form.x.ndim)
         below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
         flags = either(flags, form.flags)
+    if scale > 1:
+        flags = either(flags, flagged(np.isfinite(formula.m) & (formula.m * scale > fmt.max), OVER))
     of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
     certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
     certified |= ~np.isfinite(high) & (error == 0)
@@ -163,5 +194,5 @@ def _has(flags: Flags | None, flag: np.uint8) -> Mask:
 
 def _up(bound: Bound) -> Float:
     """A bound in float64, rounded up."""
-    rounded = bound.astype(np.float64)
+    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)  # what no bound is known for
     return np.where(rounded.astype(BOUND) < bound, np.nextafter(rounded, np.inf), rounded)

@@ -108,13 +108,14 @@ class Balls(ElementwiseBalls):
         near = norm.m <= C * np.sum(norm.bound(), axis=0)
         if not near.any():
             return ratio
-        one = np.where(near, np.ones((), BOUND), 0)
+        # Near 0 a sound implementation may take any point of the unit ball; the number is that of x, or 0 at 0 itself.
+        centre = Ball(np.where(norm.m == 0, ZERO, ratio.x))
         low, high = parts(ratio.h, self.rank)
-        x_out = np.where(near, ZERO, ratio.x)
-        b = np.where(near, 0, ratio.bound())
         own = SAFETY * norm.bound()[0]
         flags = either(ratio.flags, flagged((norm.m <= own) & (own > 0), UNSURE))
-        return Ball(x_out, b, (np.where(near, one, low), np.where(near, one, high)), flags)
+        b = np.where(near, np.where(norm.m == 0, 0, np.stack([ratio.bound()[0], 0 * ratio.m])), ratio.bound())
+        h = np.where(near, 1 + centre.signed, low), np.where(near, 1 - centre.signed, high)
+        return Ball(centre.x, b, h, flags)
 
     def _signed_power(self, r: Ball, q: float) -> Ball:
         """sign(r)·|r|^q, 0 ≤ |r| ≤ 1 up to rounding, q > 0."""

@@ -30,7 +30,8 @@ def build(source: Source, form: SpecForm) -> Spec | None:
         scope = parse_program(form.formula, builder)
     reduce = read_reduce(source, ("reduce",), form.reduce, names, scope, builder) if scope else {}
     is_sound = len(source.faults) == before
-    kinks = read_kinks(source, form.kinks, names, scope, builder) if scope else ()
+    differentiable = [name for name, item in inputs.items() if item.differentiable]
+    kinks = read_kinks(source, form.kinks, names, scope, builder, differentiable) if scope else ()
     forms = read_forms(source, form, names, scope, builder) if scope else ()
     spec = Spec(
         name=form.name,
@@ -42,6 +43,7 @@ def build(source: Source, form: SpecForm) -> Spec | None:
         loss=scope.get("loss", Node("const", value=0)),
         reduce=reduce if is_sound else {},
         formula=form.formula,
+        reductions=form.reduce,
         forms=forms,
         kinks=kinks,
         regimes=regimes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from conformance.errors import FormulaError
 from conformance.formula import Builder, Node, parse_expression, parse_program
@@ -88,7 +88,7 @@ def _form(
         for name, text in {**form.reduce, **item.reduce}.items()
     }
     where = item.where if isinstance(item.where, str) else "\n".join(item.where)
-    return Form(own["loss"], reduce, item.source, where.strip())
+    return Form(own["loss"], reduce, item.source, where.strip(), item.only)
 
 
 def _check_part(source: Source, loc: Loc, text: str, shift: FormulaError, names: Names) -> None:
@@ -123,7 +123,12 @@ def _statements(source: Source, loc: Loc, where: str | list[str]) -> dict[str, t
 
 
 def read_kinks(
-    source: Source, forms: list[KinkForm], names: Names, scope: Mapping[str, Node], builder: Builder
+    source: Source,
+    forms: list[KinkForm],
+    names: Names,
+    scope: Mapping[str, Node],
+    builder: Builder,
+    differentiable: Sequence[str],
 ) -> tuple[Kink, ...]:
     """The kinks; one with a fault is noted and left out."""
     found: dict[str, Kink] = {}
@@ -134,12 +139,17 @@ def read_kinks(
         if kink_id in found:
             source.fault(source.key(loc), f"kink {kink_id!r} stands twice")
         good = check_expression(source, (*loc, "at"), item.at, local, condition=True)
+        for position, name in enumerate(item.of):
+            if name not in differentiable:
+                there = f"{name!r} is no differentiable input; there are: {', '.join(differentiable)}"
+                source.fault(source.place((*loc, "of", position)), there)
         try:
-            subgradient = "any" if item.subgradient == "any" else float(number(item.subgradient))
+            named = item.subgradient in {"any", "none"}
+            subgradient = item.subgradient if named else float(number(item.subgradient))
         except FormulaError as error:
             source.note((*loc, "subgradient"), error)
             continue
         if good:
             at = parse_expression(item.at, builder, scope)
-            found[kink_id] = Kink(kink_id, at, item.order, subgradient, item.why)  # type: ignore[arg-type]
+            found[kink_id] = Kink(kink_id, at, item.order, subgradient, tuple(item.of), item.why)  # type: ignore[arg-type]
     return tuple(found.values())

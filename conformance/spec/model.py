@@ -58,22 +58,31 @@ class Param:
 
 @dataclass(frozen=True)
 class Form:
-    """Another way to compute the same, that numerical textbooks call stable. It feeds the sound budget only."""
+    """Another way to compute the same, that numerical textbooks call stable. It feeds the sound budget only.
+
+    `only` "gradient": textbooks differentiate this form, but compute the value another way; "value": the reverse.
+    """
 
     loss: Node  # the whole loss, elementwise, with the form's statements in place of the formula's
     reduce: Mapping[str, Node]
     source: str
     text: str
+    only: Literal["value", "gradient"] | None = None
 
 
 @dataclass(frozen=True)
 class Kink:
-    """Where a gradient is not unique. `subgradient`: "any" point of the subdifferential agrees, or one number must be met."""
+    """Where a gradient is not unique.
+
+    `subgradient`: "any" point of the subdifferential agrees, or one number must be met, or there is "none": the
+    derivative by the inputs in `of` has no value there, and no answer is judged.
+    """
 
     id: str
     at: Node  # boolean: true exactly at the kink
     order: int = 1  # the order of the first derivative that jumps
-    subgradient: Literal["any"] | float = "any"
+    subgradient: Literal["any", "none"] | float = "any"
+    of: tuple[str, ...] = ()  # empty: every differentiable input
     why: str = ""
 
 
@@ -134,7 +143,7 @@ class EdgeCase:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spec:
     """One criterion. `loss` is elementwise; `reduce` maps each reduction's name to its expression."""
 
@@ -147,6 +156,7 @@ class Spec:
     loss: Node
     reduce: Mapping[str, Node]
     formula: str  # as written
+    reductions: Mapping[str, str]  # as written
     forms: tuple[Form, ...]
     kinks: tuple[Kink, ...]
     regimes: Mapping[str, Regime]

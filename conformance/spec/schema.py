@@ -76,6 +76,7 @@ class FormForm(_Part):
 
     where: str | list[str]
     source: Annotated[str, Field(min_length=1)]
+    only: Literal["value", "gradient"] | None = None
     reduce: dict[str, Expression] = {}
 
 
@@ -86,6 +87,7 @@ class KinkForm(_Part):
     at: Expression
     order: int = Field(default=1, ge=1)
     subgradient: Scalar = "any"
+    of: list[str] = []
     why: str = ""
 
 

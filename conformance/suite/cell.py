@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from conformance.adapter import Adapter, Environment
-from conformance.cases.bind import output_shapes
+from conformance.cases.bind import output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.evaluate import evaluate_stack
@@ -18,7 +18,7 @@ from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged, judge
-from conformance.verdict.known import Coverage, Entry
+from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full, headline
 from conformance.verdict.tally import Finding, Tally, worst_element
 
@@ -97,8 +97,8 @@ class CellJudge:
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
             tally.measure(judged)
-            if self.spec.kinks or judged.at_kink.any():
-                tally.convention(check, judged)
+            if judged.at_kink.any():
+                self._note_conventions(stack, tally, output, judged)
         for k, severity in enumerate(judged.worst().tolist()):
             problem = answers.problem(output, k) if bad else None
             if problem is not None:
@@ -108,6 +108,11 @@ class CellJudge:
             else:
                 names = coverage.of(f"{self.cell.id}/{check}", output, judged, k) if severity >= INACCURATE else []
                 tally.add(severity, finding_of(stack[k], numbers, judged, k), names)
+
+    def _note_conventions(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
+        shapes = output_shapes(self.spec, stack, () if output == "value" else (output,))[output]
+        for kink in self.spec.kinks:
+            tally.convention(kink.id, judged, spread(condition(kink.at, self.spec, stack), *shapes))
 
     def _add_problem(self, tally: Tally, check: str, case: Case, problem: Problem, coverage: Coverage, k: int) -> None:
         if problem.severity == UNSUPPORTED:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import fnmatch
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -16,13 +19,16 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.bind import full_rank, make_tape, output_shapes, spread
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import FileError, FormulaError
-from conformance.formula import names_in, parse_expression
+from conformance.formula import Builder, Node, names_in, parse_expression, parse_program
 from conformance.formula.plain import Plain
+from conformance.reference.evaluate import evaluate_stack
+from conformance.reference.formats import FORMATS
+from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
-from conformance.verdict.compare import INACCURATE, Judged
+from conformance.verdict.compare import INACCURATE, Judged, judge
 
 Mask = NDArray[np.bool_]
 
@@ -39,13 +45,25 @@ class _Strict(BaseModel):
 
 
 class Envelope(_Strict):
-    """How far off the cases may be: every limit given must hold, or the answer be one of `answers`."""
+    """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
+    comes to: the statements, in place of the formula's, that the framework is known to compute."""
 
     ulp: float | None = None
     absolute: float | None = None
     ratio: float | None = None  # of the tight budget
     answers: tuple[Hex, ...] = ()
     raises: str | None = None  # a regular expression for what is raised
+    instead: str = ""
+
+    @field_validator("instead")
+    @classmethod
+    def _is_program(cls, text: str) -> str:
+        try:
+            for _, expression in statements_of(text):
+                parse_expression(expression)
+        except (SyntaxError, FormulaError) as error:
+            raise ValueError(f"not statements of the formula language: {error}") from None
+        return text
 
 
 class Witness(_Strict):
@@ -53,7 +71,7 @@ class Witness(_Strict):
 
     dtype: str
     check: str
-    inputs: dict[str, Any]
+    inputs: dict[str, Any] = Field(default_factory=dict)  # an edge case brings its own
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -178,8 +196,10 @@ class Coverage:
         self._entries = entries
         self._spec = spec
         self._stack = stack
+        self._wrt = tuple(wrt)
         self._shapes = output_shapes(spec, stack, wrt)
         self._masks: dict[str, Mask] = {}
+        self._other: dict[str, dict[str, Numbers]] = {}
 
     def of(self, check_id: str, output: str, judged: Judged, k: int) -> list[str]:
         """The ids of the entries that together cover every faulty element of case k; [] if any is left uncovered."""
@@ -187,7 +207,10 @@ class Coverage:
         left, used = faulty.copy(), []
         for entry in self._entries:
             if entry.matches(check_id):
-                covered = faulty & self._when(entry, output)[k, ...] & _inside(entry.envelope, judged, k)
+                inside = _inside(entry.envelope, judged, k)
+                if entry.envelope.instead and not (inside | ~faulty).all():
+                    inside = inside | self._instead(entry, output, judged)[k, ...]
+                covered = faulty & self._when(entry, output)[k, ...] & inside
                 if (covered & left).any():
                     used.append(entry.id)
                     left &= ~covered
@@ -207,28 +230,54 @@ class Coverage:
     def _when(self, entry: Entry, output: str | None) -> Mask:
         """Where the entry's condition holds, in the output's shape (None: one number a case)."""
         if entry.id not in self._masks:
-            self._masks[entry.id] = self._condition(entry.when)
+            node = parse_expression(entry.when) if entry.when else None
+            self._masks[entry.id] = condition(node, self._spec, self._stack)
         mask = self._masks[entry.id]
-        if output is None:
-            return mask.reshape(len(self._stack), -1)
-        full, shape = self._shapes[output]
-        # Axes that the output does not have: it is enough that the condition holds somewhere along them.
-        lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)
-        return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)
+        return mask.reshape(len(self._stack), -1) if output is None else spread(mask, *self._shapes[output])
 
-    def _condition(self, text: str) -> Mask:
-        k, rank = len(self._stack), len(self._stack.layout) + 1
-        if not text:
-            return np.ones((k,) + (1,) * (rank - 1), bool)
-        arrays = {
-            name: full_rank(self._spec, self._stack.layout, name, array).astype(np.float64)
-            for name, array in self._stack.inputs.items()
-        }
-        node = parse_expression(text)
-        stack = self._stack
-        with np.errstate(all="ignore"):
-            mask = make_tape(self._spec, stack, Plain(np.dtype(np.float64), rank), arrays).cond(node).true
-        return np.broadcast_to(mask, (k, *mask.shape[1:]))
+    def _instead(self, entry: Entry, output: str, judged: Judged) -> Mask:
+        """Where the answer is what the entry's own formula comes to."""
+        if entry.id not in self._other:
+            self._other[entry.id] = evaluate_stack(amended(self._spec, entry.envelope.instead), self._stack, self._wrt)
+        numbers = self._other[entry.id][output]
+        again = judge(numbers, judged.answer, FORMATS[self._stack.dtype])
+        return again.severity <= INACCURATE
+
+
+@functools.cache
+def amended(spec: Spec, statements: str) -> Spec:
+    """The spec with other statements in the place of some of its formula's: what a framework is known to compute."""
+    replace = {target: text for target, text in statements_of(statements)}
+    builder = Builder()
+    scope = parse_program(spec.formula, builder, replace)
+    reduce = {name: parse_expression(text, builder, scope) for name, text in spec.reductions.items()}
+    return dataclasses.replace(spec, loss=scope["loss"], reduce=reduce, forms=(), kinks=())
+
+
+def statements_of(text: str) -> list[tuple[str, str]]:
+    """The assigned names of a text of statements, each with the text of its expression.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    found = []
+    for statement in ast.parse(text).body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
+            raise ValueError("a statement reads: name = expression")
+        found.append((target.id, ast.get_source_segment(text, statement.value) or ""))
+    return found
+
+
+def condition(node: Node | None, spec: Spec, stack: Stack) -> Mask:
+    """Where a condition holds for the cases of a stack, of full rank, computed in float64; None: everywhere."""
+    k, rank = len(stack), len(stack.layout) + 1
+    if node is None:
+        return np.ones((k,) + (1,) * (rank - 1), bool)
+    arrays = {name: full_rank(spec, stack.layout, name, a).astype(np.float64) for name, a in stack.inputs.items()}
+    with np.errstate(all="ignore"):
+        mask = make_tape(spec, stack, Plain(np.dtype(np.float64), rank), arrays).cond(node).true
+    return np.broadcast_to(mask, (k, *mask.shape[1:]))
 
 
 def check_names(entry: Entry, spec: Spec) -> str | None:

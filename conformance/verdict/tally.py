@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conformance.cases.case import Case
 from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged
@@ -78,12 +79,11 @@ class Tally:
             self.worst_ulps = max(self.worst_ulps, float(np.nanmax(np.append(judged.ulps.ravel(), 0.0))))
             self.worst_ratio = max(self.worst_ratio, float(judged.ratio.max()))
 
-    def convention(self, kink: str, judged: Judged) -> None:
-        """Which point of the interval was taken, where there was a choice."""
-        if judged.at_kink.any():
-            taken = self.conventions.setdefault(kink, Counter())
-            for share in judged.chosen[judged.at_kink & (judged.severity == AGREES)].ravel():
-                taken[_share(float(share))] += 1
+    def convention(self, kink: str, judged: Judged, there: NDArray[np.bool_]) -> None:
+        """Which point of the interval was taken, where there was a choice and the named kink is."""
+        shares = judged.chosen[judged.at_kink & there & (judged.severity == AGREES)]
+        if shares.size:
+            self.conventions.setdefault(kink, Counter()).update(_share(float(share)) for share in shares)
 
     @property
     def outcome(self) -> str:

@@ -112,6 +112,11 @@ def power(x: Scalar, p: float) -> Scalar:
     return (x.log() * arb(p)).exp()
 
 
+def _power_of_size(x: Scalar, p: float) -> Scalar:
+    """|x| to the p: flat at 0 beyond p = 1."""
+    return ZERO if p > 1 and sign(x) == 0 else power(absolute(x), p)
+
+
 def norm(xs: Iterable[Scalar], p: float) -> Scalar:
     """The p-norm of a vector: the largest magnitude for p = inf."""
     sizes = list(xs)
@@ -122,7 +127,7 @@ def norm(xs: Iterable[Scalar], p: float) -> Scalar:
         return largest
     if all(constant(x).is_zero() for x in sizes):
         return sum((_smooth_or_kink(x) for x in sizes), ZERO)
-    total = sum((power(absolute(x) if p % 2 else x, p) for x in sizes), ZERO)
+    total = sum((_power_of_size(x, p) for x in sizes), ZERO)
     return total if p == 1 else total.sqrt() if p == 2 else (log(total) / arb(p)).exp()
 
 

@@ -1,0 +1,507 @@
+"""Adapters that are wrong in one way each, for the suite's own tests. Each wraps the built-in NumPy adapter.
+
+In a subprocess they are reached as `--framework faulty:CLASS`, with this folder on the path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance import Binding, Call, Environment, Output, Unsupported, load_adapter
+from conformance.cases.case import Case, Stack
+from conformance.spec import match, spec_for
+from conformance.verdict.known import amended
+
+Array = NDArray[Any]
+
+
+class Right:
+    """The formula, under another name and a version of its own."""
+
+    name = "right"
+    version = "1.5"
+
+    def __init__(self) -> None:
+        self._numpy = load_adapter("numpy")
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: self.version})
+
+    def binding(self, criterion: str) -> Binding | None:
+        return Binding(f"{self.name}.{criterion}")
+
+    def run(self, call: Call) -> Output:
+        return self.answer(self.asked(call))
+
+    def asked(self, call: Call) -> Call:
+        """What the formula is asked in the place of `call`."""
+        return call
+
+    def answer(self, call: Call) -> Output:
+        """The formula's answer, or what becomes of it."""
+        return self._numpy.run(call)
+
+
+def with_parameters(call: Call, **changes: Any) -> Call:
+    there = {name: value for name, value in changes.items() if name in call.parameters}
+    return dataclasses.replace(call, parameters={**call.parameters, **there})
+
+
+def each(output: Output, change: Callable[[Array], Array]) -> Output:
+    """The output with every array changed, and its dtype kept."""
+    with np.errstate(all="ignore"):
+        changed = {name: np.asarray(change(a)).astype(a.dtype) for name, a in output.gradients.items()}
+        return Output(np.asarray(change(output.value)).astype(output.value.dtype), changed)
+
+
+def reformulated(call: Call, statements: str) -> Output:
+    """What the formula comes to with other statements in the place of some of its own."""
+    spec = amended(spec_for(call.criterion), statements)
+    layout = match(spec, {name: array.shape for name, array in call.inputs.items()})
+    assert layout is not None
+    stack = Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs))
+    output = load_adapter("numpy")._evaluate(spec, stack, call.wrt)  # type: ignore[attr-defined]
+    assert isinstance(output, Output)
+    return output
+
+
+# Mutants: faults of the kind that frameworks have, each to be caught.
+
+
+class SignFlipped(Right):
+    """The gradients point uphill."""
+
+    name = "sign_flipped"
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        return Output(output.value, {name: np.negative(array) for name, array in output.gradients.items()})
+
+
+class OffByMillionth(Right):
+    """Everything is off by a relative 1e-6, as if computed in float32."""
+
+    name = "off_by_millionth"
+
+    def answer(self, call: Call) -> Output:
+        return each(super().answer(call), lambda array: np.asarray(array * (1 + 1e-6)))
+
+
+class MeanOverBatch(Right):
+    """The mean divides by the size of the first axis, not by the count of all elements."""
+
+    name = "mean_over_batch"
+
+    def answer(self, call: Call) -> Output:
+        if call.parameters.get("reduction") != "mean" or call.inputs["input"].ndim < 2:
+            return super().answer(call)
+        n = call.inputs["input"].shape[0]
+        return each(super().answer(with_parameters(call, reduction="sum")), lambda array: np.asarray(array / n))
+
+
+class ReductionIgnored(Right):
+    """A sum is a mean."""
+
+    name = "reduction_ignored"
+
+    def asked(self, call: Call) -> Call:
+        return with_parameters(call, reduction="mean") if call.parameters["reduction"] == "sum" else call
+
+
+class BetaIgnored(Right):
+    """beta is taken for its default."""
+
+    name = "beta_ignored"
+
+    def asked(self, call: Call) -> Call:
+        return with_parameters(call, beta=1)
+
+
+class SwapIgnored(Right):
+    """swap is not looked at."""
+
+    name = "swap_ignored"
+
+    def asked(self, call: Call) -> Call:
+        return with_parameters(call, swap=False)
+
+
+class WeightDropped(Right):
+    """Weights are not looked at."""
+
+    name = "weight_dropped"
+
+    def asked(self, call: Call) -> Call:
+        return dataclasses.replace(call, inputs={n: a for n, a in call.inputs.items() if n != "weight"})
+
+
+class Float32Constants(Right):
+    """Parameters are kept in float32 on their way to a float64 function."""
+
+    name = "float32_constants"
+
+    def asked(self, call: Call) -> Call:
+        rounded = {n: float(np.float32(v)) for n, v in call.parameters.items() if isinstance(v, float)}
+        return with_parameters(call, **rounded)
+
+
+class SmoothingDenominator(Right):
+    """Label smoothing is spread over the other classes only: by 1 / (C - 1), not 1 / C."""
+
+    name = "smoothing_denominator"
+
+    def answer(self, call: Call) -> Output:
+        soft = (
+            "soft = where(kept and label_smoothing > 0, -sum(where(index(C) != target, "
+            "weight * log_softmax(input, over=C), 0), over=C) / maximum(size(C) - 1, 1), 0)"
+        )
+        return reformulated(call, soft)
+
+
+class IgnoredCounted(Right):
+    """The mean divides by the number of all labels, the ignored ones among them."""
+
+    name = "ignored_counted"
+
+    def answer(self, call: Call) -> Output:
+        if call.parameters.get("reduction") != "mean" or "weight" in call.inputs or not call.inputs["target"].size:
+            return super().answer(call)
+        n = call.inputs["target"].size
+        return each(super().answer(with_parameters(call, reduction="sum")), lambda array: np.asarray(array / n))
+
+
+class EpsilonAdded(Right):
+    """An epsilon that no document mentions guards the norms of a cosine."""
+
+    name = "epsilon_added"
+
+    def answer(self, call: Call) -> Output:
+        return reformulated(
+            call, "u = input1 / (norm(input1, over=D, p=2) + 1e-8)\nv = input2 / (norm(input2, over=D, p=2) + 1e-8)"
+        )
+
+
+class LogClamped(Right):
+    """A logarithm is taken of a clipped argument."""
+
+    name = "log_clamped"
+
+    def answer(self, call: Call) -> Output:
+        return reformulated(call, "linear = where(target > 0, target * (log(clip(target, 1e-6, inf)) - input), 0)")
+
+
+class HalfGradientAtTie(Right):
+    """smooth_l1 is linear from half of beta on: a wrong branch."""
+
+    name = "wrong_branch"
+
+    def answer(self, call: Call) -> Output:
+        if call.criterion != "smooth_l1":
+            return super().answer(call)
+        return reformulated(call, "loss = where(abs(error) < beta / 2, error**2 / (2 * beta), abs(error) - beta / 2)")
+
+
+class TargetGradientMissing(Right):
+    """No gradient comes back for the target."""
+
+    name = "target_gradient_missing"
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        return Output(output.value, {name: array for name, array in output.gradients.items() if name != "target"})
+
+
+# Adapters that misbehave: each an outcome, and the run goes on.
+
+
+class Misbehaving(Right):
+    """Misbehaves where it is asked about one criterion, and is right elsewhere."""
+
+    culprit = "l1"
+
+    def run(self, call: Call) -> Output:
+        return self.misbehave(call) if call.criterion == self.culprit else super().run(call)
+
+    def misbehave(self, call: Call) -> Any:
+        raise NotImplementedError
+
+
+class Raises(Misbehaving):
+    name = "raises"
+
+    def misbehave(self, call: Call) -> Any:
+        raise RuntimeError("the kernel gave up\nand said why on a second line")
+
+
+class RaisesSystemExit(Misbehaving):
+    name = "raises_system_exit"
+
+    def misbehave(self, call: Call) -> Any:
+        raise SystemExit(3)
+
+
+class RaisesUnsupported(Misbehaving):
+    name = "raises_unsupported"
+
+    def misbehave(self, call: Call) -> Any:
+        raise Unsupported("no kernel for this device")
+
+
+class RaisesSilently(Misbehaving):
+    name = "raises_silently"
+
+    def misbehave(self, call: Call) -> Any:
+        raise Unsupported
+
+
+class ReturnsNone(Misbehaving):
+    name = "returns_none"
+
+    def misbehave(self, call: Call) -> Any:
+        return None
+
+
+class ReturnsBareArray(Misbehaving):
+    name = "returns_bare_array"
+
+    def misbehave(self, call: Call) -> Any:
+        return self.answer(call).value
+
+
+class ReturnsLists(Misbehaving):
+    name = "returns_lists"
+
+    def misbehave(self, call: Call) -> Any:
+        output = self.answer(call)
+        gradients: Any = {name: array.tolist() for name, array in output.gradients.items()}
+        value: Any = output.value.tolist()
+        return Output(value, gradients)
+
+
+class ReturnsNoValue(Misbehaving):
+    name = "returns_no_value"
+
+    def misbehave(self, call: Call) -> Any:
+        nothing: Any = None
+        return Output(nothing, nothing)
+
+
+class ReturnsObjects(Misbehaving):
+    name = "returns_objects"
+
+    def misbehave(self, call: Call) -> Any:
+        return each(self.answer(call), lambda array: array) and Output(np.array("text"), {})
+
+
+class WrongShape(Misbehaving):
+    name = "wrong_shape"
+
+    def misbehave(self, call: Call) -> Any:
+        output = self.answer(call)
+        return Output(output.value[None], {name: array[None] for name, array in output.gradients.items()})
+
+
+class WrongDtype(Misbehaving):
+    name = "wrong_dtype"
+
+    def misbehave(self, call: Call) -> Any:
+        output = self.answer(call)
+        wrong = np.dtype(np.float32 if call.dtype == "float64" else np.float64)
+        return Output(output.value.astype(wrong), {name: array.astype(wrong) for name, array in output.gradients.items()})
+
+
+class AnswersNaN(Misbehaving):
+    name = "answers_nan"
+
+    def misbehave(self, call: Call) -> Any:
+        return each(self.answer(call), lambda array: np.full_like(array, np.nan))
+
+
+class AnswersInfinity(Misbehaving):
+    name = "answers_infinity"
+
+    def misbehave(self, call: Call) -> Any:
+        return each(self.answer(call), lambda array: np.full_like(array, np.inf))
+
+
+class Mutates(Misbehaving):
+    """Answers rightly, and then overwrites its inputs and parameters."""
+
+    name = "mutates"
+
+    def misbehave(self, call: Call) -> Any:
+        output = self.answer(call)
+        for array in call.inputs.values():
+            array[...] = 0
+        assert isinstance(call.parameters, dict)
+        call.parameters.clear()
+        return output
+
+
+class Warns(Misbehaving):
+    name = "warns"
+
+    def misbehave(self, call: Call) -> Any:
+        warnings.warn("this function will go away", DeprecationWarning, stacklevel=1)
+        return self.answer(call)
+
+
+class NoBinding(Misbehaving):
+    """Has no function for the criterion."""
+
+    name = "no_binding"
+
+    def binding(self, criterion: str) -> Binding | None:
+        return None if criterion == self.culprit else super().binding(criterion)
+
+
+class BindingRaises(Misbehaving):
+    name = "binding_raises"
+
+    def binding(self, criterion: str) -> Binding | None:
+        if criterion == self.culprit:
+            raise LookupError("the table of functions is gone")
+        return super().binding(criterion)
+
+    def misbehave(self, call: Call) -> Any:
+        return self.answer(call)
+
+
+class EnvironmentRaises(Right):
+    name = "environment_raises"
+
+    def environment(self) -> Environment:
+        raise OSError("libcudart.so.13: cannot open shared object file")
+
+
+class EnvironmentIsNone(Right):
+    name = "environment_is_none"
+
+    def environment(self) -> Environment:
+        nothing: Any = None
+        return nothing  # type: ignore[no-any-return]
+
+
+class CannotBeMade(Right):
+    name = "cannot_be_made"
+
+    def __init__(self) -> None:
+        raise OSError("no licence")
+
+
+class NotAnAdapter:
+    """Lacks everything."""
+
+
+class HasSlash(Right):
+    name = "a/b"
+
+
+# Adapters that end the run early.
+
+
+class SlowOnes(Right):
+    """Right, but it says when it is asked about the second criterion, and then takes long."""
+
+    name = "slow"
+    slow = "mse"
+
+    def run(self, call: Call) -> Output:
+        if call.criterion == self.slow:
+            with open(os.environ["FAULTY_SIGNAL"], "w", encoding="utf-8") as file:
+                file.write(str(os.getpid()))
+            time.sleep(float(os.environ.get("FAULTY_SLEEP", "30")))
+        return super().run(call)
+
+
+class Interrupts(Right):
+    """Presses Ctrl-C when it is asked about the second criterion."""
+
+    name = "interrupts"
+
+    def run(self, call: Call) -> Output:
+        if call.criterion == "mse":
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        return super().run(call)
+
+
+class Killed(Right):
+    """Is killed when it is asked about the second criterion."""
+
+    name = "killed"
+
+    def run(self, call: Call) -> Output:
+        if call.criterion == "mse":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(call)
+
+
+class Other(Right):
+    """A second framework in the same run."""
+
+    name = "other"
+
+
+class Namesake(Right):
+    """Bears the name of another."""
+
+    name = "right"
+
+
+# Known faults, with and without a new one beside them: what known differences are tested on.
+
+
+class NearTie(Right):
+    """l1's value is 0 where |input - target| < 2: a fault that can be written down as known."""
+
+    name = "near_tie"
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        if call.criterion != "l1" or call.parameters["reduction"] != "none":
+            return output
+        error = np.abs(call.inputs["input"].astype(np.float64) - call.inputs["target"].astype(np.float64))
+        return Output(np.where(error < 2, 0, output.value).astype(output.value.dtype), output.gradients)
+
+
+class NearTieAndMore(NearTie):
+    """... and is off by a thousandth beyond 4, in the same check."""
+
+    name = "near_tie"
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        if call.criterion != "l1" or call.parameters["reduction"] != "none":
+            return output
+        error = np.abs(call.inputs["input"].astype(np.float64) - call.inputs["target"].astype(np.float64))
+        with np.errstate(all="ignore"):
+            worse = np.where((error > 4) & np.isfinite(error), output.value * 1.001, output.value)
+        return Output(worse.astype(output.value.dtype), output.gradients)
+
+
+class NearTieAndLarger(NearTie):
+    """... and is off by more than its known envelope where it was known to be 0."""
+
+    name = "near_tie"
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        if call.criterion != "l1" or call.parameters["reduction"] != "none":
+            return output
+        error = np.abs(call.inputs["input"].astype(np.float64) - call.inputs["target"].astype(np.float64))
+        return Output(np.where(error < 1, 100, output.value).astype(output.value.dtype), output.gradients)
+
+
+def mapping_of(*adapters: type[Right]) -> Mapping[str, type[Right]]:
+    """The adapters by class name."""
+    return {adapter.__name__: adapter for adapter in adapters}
