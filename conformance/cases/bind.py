@@ -18,14 +18,17 @@ from conformance.spec.model import Spec
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any]) -> Tape:
-    """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults."""
+def make_tape(
+    spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any], more: Mapping[str, float] | None = None
+) -> Tape:
+    """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults, and
+    `more` are numbers beside the parameters."""
     inputs = {name: Term(array) for name, array in arrays.items()}
     for name, item in spec.inputs.items():
         if name not in inputs:
             number = arithmetic.constant(float(item.default or 0))
             inputs[name] = Term(arithmetic.broadcast(number, _shape_of(spec, stack.layout, name)))
-    numbers = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)}
+    numbers = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)} | dict(more or {})
     return Tape(arithmetic, stack.layout, inputs, numbers, lambda axis: expand(spec.dims[axis], tuple(stack.layout)))
 
 

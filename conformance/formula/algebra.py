@@ -65,7 +65,7 @@ class Algebra:
         return self._zeroed(self.arithmetic.mul(x.data, y.data), zero)
 
     def div(self, x: Term, y: Term) -> Term:
-        """x / y, 0 where x is a structural zero."""
+        """An adjoint x / y, 0 where x is a structural zero."""
         return self._zeroed(self.arithmetic.div(x.data, y.data), x.zero)
 
     def _zeroed(self, data: Data, zero: Mask | None) -> Term:

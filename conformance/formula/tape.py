@@ -212,7 +212,7 @@ def _elementwise(tape: Tape, node: Node) -> Term:
         case "*":
             return o.mul(*args)
         case "/":
-            return o.div(*args)
+            return Term(o.arithmetic.div(args[0].data, args[1].data))  # 0/0 has no value, whatever the 0 came from
         case "**":
             return o.power(args[0], int(node.args[1].value or 0))
         case "neg":

@@ -28,12 +28,20 @@ class Ball:
             multiplies it.
         flags: OVER where an intermediate may pass the dtype's largest number, UNSURE where binary128 cannot tell which
             branch of a kink is taken (None: nowhere).
+        loose: the largest magnitude that the same multiplications and divisions may pass in another order: factors
+            below 1 do not count. None: not tracked, or |x|.
     """
 
     x: Quad
     b: Bound | None = None
     h: Hull | None = None
     flags: Flags | None = None
+    loose: Bound | None = None
+
+    @cached_property
+    def swell(self) -> Bound:
+        """How large the number may become on the way if its factors are multiplied in another order."""
+        return self.m if self.loose is None else self.loose
 
     @cached_property
     def m(self) -> Bound:

@@ -34,7 +34,7 @@ ONE = np.ones((), dtype=QUAD)
 class ElementwiseBalls:
     """Arithmetic on balls, element by element; `Balls` adds the reductions."""
 
-    def __init__(self, fmt: Format, rank: int, *, flushes_subnormals: bool = False) -> None:
+    def __init__(self, fmt: Format, rank: int, *, flushes_subnormals: bool = False, reorders: bool = False) -> None:
         self.format = fmt
         self.rank = rank
         tiny = fmt.min_normal if flushes_subnormals else fmt.tiny
@@ -43,22 +43,31 @@ class ElementwiseBalls:
         self.tiny[0] = np.ldexp(np.ones((), BOUND), -16494)
         self.min_normal = float(fmt.min_normal)
         self.max = float(fmt.max)
+        self.reorders = reorders  # track what other orders of multiplication may reach
+        self.largest = 0.0  # the largest magnitude so far
 
     def _pair(self, first: float, second: float) -> Bound:
         return np.array([first, second]).astype(BOUND).reshape((2,) + (1,) * self.rank)
 
-    def ball(self, x: Quad, b: Bound | None, args: tuple[Ball, ...], k: float = 1.0) -> Ball:
+    def ball(
+        self, x: Quad, b: Bound | None, args: tuple[Ball, ...], k: float = 1.0, loose: Bound | None = None
+    ) -> Ball:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself."""
         flags = either(*(arg.flags for arg in args))
-        z = Ball(x, b, None, flags)
+        z = Ball(x, b, None, flags, loose)
         m = z.m
         if k:
             b = self.u * k * m if b is None else b + self.u * k * m
-        if m.size and not (m.min() >= self.min_normal and m.max() <= self.max / 2):
+        top = m.max(initial=0)
+        if m.size and not (m.min() >= self.min_normal and top <= self.max / 2):
             b, flags = self._extremes(m, b, flags)
+        if loose is not None:
+            flags = either(flags, flagged(np.isfinite(m) & (loose > self.max), OVER))
+        if top > self.largest and np.isfinite(top):
+            self.largest = float(min(top, 1e308))
         if b is z.b and flags is z.flags:
             return z
-        done = Ball(x, b, None, flags)
+        done = Ball(x, b, None, flags, loose)
         done.__dict__["m"] = m
         return done
 
@@ -88,19 +97,22 @@ class ElementwiseBalls:
     def broadcast(self, x: Ball, shape: tuple[int, ...]) -> Ball:
         b = None if x.b is None else np.broadcast_to(x.b, (2, *shape))
         h = None if x.h is None else (np.broadcast_to(x.h[0], shape), np.broadcast_to(x.h[1], shape))
-        return Ball(np.broadcast_to(x.x, shape), b, h, None if x.flags is None else np.broadcast_to(x.flags, shape))
+        flags, loose = (None if item is None else np.broadcast_to(item, shape) for item in (x.flags, x.loose))
+        return Ball(np.broadcast_to(x.x, shape), b, h, flags, loose)
 
     def _with_hull(self, z: Ball, h: tuple[Bound, Bound] | None) -> Ball:
-        return z if h is None else Ball(z.x, z.b, h, z.flags)
+        return z if h is None else Ball(z.x, z.b, h, z.flags, z.loose)
 
     def add(self, x: Ball, y: Ball) -> Ball:
-        return self._with_hull(self.ball(x.x + y.x, _added(x, y), (x, y)), hull_sum(x, y, 1))
+        loose = x.swell + y.swell if self.reorders else None
+        return self._with_hull(self.ball(x.x + y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, 1))
 
     def sub(self, x: Ball, y: Ball) -> Ball:
-        return self._with_hull(self.ball(x.x - y.x, _added(x, y), (x, y)), hull_sum(x, y, -1))
+        loose = x.swell + y.swell if self.reorders else None
+        return self._with_hull(self.ball(x.x - y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, -1))
 
     def neg(self, x: Ball) -> Ball:
-        return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags)
+        return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
 
     def mul(self, x: Ball, y: Ball) -> Ball:
         exact = x.is_scale or y.is_scale
@@ -108,7 +120,8 @@ class ElementwiseBalls:
             b = None if x.b is y.b else x.reach * y.b if x.b is None else y.reach * x.b  # type: ignore[operator]
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
-        return self._with_hull(self.ball(x.x * y.x, _sane(b), (x, y), 0.0 if exact else 1.0), hull_product(x, y))
+        loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
+        return self._with_hull(self.ball(x.x * y.x, _sane(b), (x, y), 0.0 if exact else 1.0, loose), hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
@@ -119,7 +132,8 @@ class ElementwiseBalls:
             room = y.m - y.b
             b = (x.bound() + (x.reach / y.m) * y.b) / np.where(room > 0, room, np.nan)
             b = np.where(room > 0, b, np.inf)
-        return self._with_hull(self.ball(z, _sane(b), (x, y), 0.0 if exact else 1.0), hull_quotient(x, y))
+        loose = np.maximum(x.swell, 1) * np.maximum(1 / y.m, 1) if self.reorders else None
+        return self._with_hull(self.ball(z, _sane(b), (x, y), 0.0 if exact else 1.0, loose), hull_quotient(x, y))
 
     def power(self, x: Ball, k: int) -> Ball:
         z = x
@@ -184,7 +198,8 @@ class ElementwiseBalls:
         if x.flags is not None or y.flags is not None:
             none = np.uint8(0)
             flags = np.where(mask, none if x.flags is None else x.flags, none if y.flags is None else y.flags)
-        return Ball(np.where(mask, x.x, y.x), b, h, flags)
+        loose = None if x.loose is None and y.loose is None else np.where(mask, x.swell, y.swell)
+        return Ball(np.where(mask, x.x, y.x), b, h, flags, loose)
 
     def choose(self, cond: Cond, x: Ball, y: Ball) -> Ball:
         z = self.select(cond.true, x, y)
@@ -194,7 +209,7 @@ class ElementwiseBalls:
         wide = np.maximum(x.bound(), y.bound()) + magnitude(x.x - y.x)
         unsure = np.zeros_like(cond.open) if cond.unsure is None else cond.unsure
         widen = np.stack(np.broadcast_arrays(unsure, cond.open))
-        return Ball(z.x, np.where(widen, wide, z.bound()), None, either(z.flags, x.flags, y.flags))
+        return Ball(z.x, np.where(widen, wide, z.bound()), None, either(z.flags, x.flags, y.flags), z.loose)
 
     def gate(self, cond: Cond, g: Ball) -> Ball:
         nothing = Ball(np.zeros((1,) * self.rank).astype(QUAD))
@@ -209,7 +224,7 @@ class ElementwiseBalls:
         zl, zh = parts(z.h, self.rank)
         b = None if g.b is None else np.where(cond.open, g.b, z.bound())
         flags = either(z.flags, g.flags, flagged(cond.unsure, UNSURE))
-        return Ball(z.x, b, (np.where(cond.open, below, zl), np.where(cond.open, above, zh)), flags)
+        return Ball(z.x, b, (np.where(cond.open, below, zl), np.where(cond.open, above, zh)), flags, z.loose)
 
     def index(self, axis: int, size: int) -> Ball:
         shape = [1] * self.rank

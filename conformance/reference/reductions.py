@@ -26,11 +26,12 @@ class Balls(ElementwiseBalls):
         flags = over_axes(x, axes)
         if size.size and not size.max() <= self.max:
             flags = either(flags, flagged(np.isfinite(size) & (size > self.max), OVER))
-        z = self.ball(total(x.x, axes), _sane(b), (Ball(ZERO, None, None, flags),), 0.0)
+        loose = _sum(np.broadcast_to(x.swell, x.x.shape), axes) if self.reorders else None
+        z = self.ball(total(x.x, axes), _sane(b), (Ball(ZERO, None, None, flags),), 0.0, loose)
         if x.h is None:
             return z
         low, high = (_sum(np.broadcast_to(part, x.x.shape), axes) for part in x.h)
-        return Ball(z.x, z.b, (low, high), z.flags)
+        return Ball(z.x, z.b, (low, high), z.flags, z.loose)
 
     def max(self, x: Ball, axes: Axes) -> Ball:
         z = peak(x.x, axes)

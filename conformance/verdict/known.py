@@ -269,6 +269,11 @@ def statements_of(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def dtype_numbers(dtype: str) -> dict[str, float]:
+    """What a condition may say of the dtype: its largest finite and its smallest normal number."""
+    return {"largest": FORMATS[dtype].max, "smallest_normal": FORMATS[dtype].min_normal}
+
+
 def condition(node: Node | None, spec: Spec, stack: Stack) -> Mask:
     """Where a condition holds for the cases of a stack, of full rank, computed in float64; None: everywhere."""
     k, rank = len(stack), len(stack.layout) + 1
@@ -276,7 +281,7 @@ def condition(node: Node | None, spec: Spec, stack: Stack) -> Mask:
         return np.ones((k,) + (1,) * (rank - 1), bool)
     arrays = {name: full_rank(spec, stack.layout, name, a).astype(np.float64) for name, a in stack.inputs.items()}
     with np.errstate(all="ignore"):
-        mask = make_tape(spec, stack, Plain(np.dtype(np.float64), rank), arrays).cond(node).true
+        mask = make_tape(spec, stack, Plain(np.dtype(np.float64), rank), arrays, dtype_numbers(stack.dtype)).cond(node).true
     return np.broadcast_to(mask, (k, *mask.shape[1:]))
 
 
@@ -284,7 +289,8 @@ def check_names(entry: Entry, spec: Spec) -> str | None:
     """What is wrong with an entry's condition for this spec; None if nothing is."""
     if not entry.when:
         return None
-    unknown = names_in(parse_expression(entry.when)) - set(spec.inputs) - set(spec.params) - set(spec.dims)
+    unknown = names_in(parse_expression(entry.when)) 
+    unknown -= {*spec.inputs, *spec.params, *spec.dims, *dtype_numbers("float32")}
     return f"{entry.id}: `when` names {', '.join(sorted(unknown))}, which {spec.name} does not have" if unknown else None
 
 
