@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 import conformance
-from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.bind import full_rank, make_tape, output_shapes, outside
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.formula.plain import Plain
 from conformance.spec import Spec, match, spec_for
@@ -34,6 +34,8 @@ class Adapter:
         if layout is None:
             raise ValueError("the shapes do not fit")
         stack = Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs))
+        if refused := [item.name for item in outside(spec, stack) if item.must_raise]:
+            raise ValueError(f"out of domain: {', '.join(refused)}")
         return self._evaluate(spec, stack, call.wrt)
 
     def _evaluate(self, spec: Spec, stack: Stack, wrt: tuple[str, ...]) -> conformance.Output:

@@ -61,7 +61,7 @@ def witness(kind: str = "smallest", **changes: Any) -> dict[str, Any]:
     case = {
         "criterion": "cross_entropy",
         "dtype": "float32",
-        "layout": {"N": 1, "C": 3},
+        "layout": [["N", 1], ["C", 3]],
         "parameters": {"reduction": "mean", "label_smoothing": "0x1.999999999999ap-4"},
         "inputs": {"input": [["0x1.8000000000000p+6", "0x0.0p+0", "-0x1.0000000000000p-3"]], "target": [0]},
         "shapes": {"input": [1, 3], "target": [1]},

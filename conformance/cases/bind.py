@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from conformance.cases.case import Stack
 from conformance.formula import dims_of
 from conformance.formula.algebra import Term
+from conformance.formula.plain import Plain
 from conformance.formula.tape import Tape
 from conformance.spec.layout import axes_of, expand
-from conformance.spec.model import Spec
+from conformance.spec.model import Input, Param, Spec
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -67,3 +68,11 @@ def spread(mask: NDArray[np.bool_], full: tuple[int, ...], shape: tuple[int, ...
     """A full-rank condition in the shape of an output; along axes that the output lacks, it is enough that it holds once."""
     lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)
     return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)
+
+
+def outside(spec: Spec, stack: Stack) -> list[Input | Param]:
+    """The inputs and parameters of which some value lies outside its stated domain."""
+    arrays = {n: full_rank(spec, stack.layout, n, a).astype(np.float64) for n, a in stack.inputs.items()}
+    tape = make_tape(spec, stack, Plain(np.dtype(np.float64), len(stack.layout) + 1), arrays)
+    items = [*(spec.inputs[name] for name in stack.inputs), *spec.params.values()]
+    return [item for item in items if item.domain is not None and not tape.cond(item.domain).true.all()]

@@ -42,7 +42,7 @@ class Case:
         return {
             "criterion": self.criterion,
             "dtype": self.dtype,
-            "layout": dict(self.layout),
+            "layout": [[axis, size] for axis, size in self.layout.items()],  # in order, which JSON objects do not keep
             "parameters": {name: _plain(value) for name, value in self.parameters.items()},
             "inputs": {name: _nested(array) for name, array in self.inputs.items()},
             "shapes": {name: list(array.shape) for name, array in self.inputs.items()},

@@ -7,6 +7,7 @@ the expression does not have it. So broadcasting and reducing need no bookkeepin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -149,3 +150,18 @@ class Arithmetic(Protocol):
 
     def index(self, axis: int, size: int) -> Data:
         """0 … size−1 along `axis`."""
+
+    def with_rank(self, rank: int) -> Arithmetic:
+        """The same arithmetic for arrays of another rank."""
+
+    def whole(self, array: NDArray[np.int64]) -> Data:
+        """Integers as numbers of this kind."""
+
+    def integers(self, x: Data) -> NDArray[np.int64]:
+        """The integers that x holds."""
+
+    def restructure(self, x: Data, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Data:
+        """x with its elements moved, dropped or repeated, as `move` does with an array of x's shape."""
+
+    def join(self, parts: Sequence[Data], axis: int) -> Data:
+        """The parts one behind the other along `axis`."""

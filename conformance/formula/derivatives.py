@@ -107,7 +107,21 @@ def _sigmoid_slope(tape: Tape, x: Term, z: Term) -> Term:
 
 
 # A primitive without a rule passes no gradient on: stop_gradient, size, index and the conditions.
+def _ctc(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    lattice, frame = tape.lattice(node)
+    counts = frame.from_frames(tape.algebra.arithmetic, lattice.gradient())
+    return tape.algebra.mul(g, Term(counts)), None, None, None, None
+
+
+def _rename(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    first, second = tape.axes(node)
+    moved = tape.algebra.arithmetic.restructure(g.data, lambda array: array.swapaxes(first, second))
+    return (Term(moved, None if g.zero is None else g.zero.swapaxes(first, second)),)
+
+
 RULES: Mapping[str, Rule] = {
+    "ctc_log_likelihood": _ctc,
+    "rename": _rename,
     "+": lambda tape, node, g, z: (g, g),
     "-": lambda tape, node, g, z: (g, tape.algebra.neg(g)),
     "neg": lambda tape, node, g, z: (tape.algebra.neg(g),),

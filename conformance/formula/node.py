@@ -66,6 +66,11 @@ def dims_of(root: Node, dims: Mapping[str, tuple[str, ...]], expand: Callable[[s
             below = frozenset(dims.get(str(node.value), ()))
         elif node.op == "index":
             below = frozenset(axis for name in node.over or () for axis in expand(name))
+        elif node.op == "rename":
+            old, new = (expand(name) for name in node.over or ())
+            below = (below - set(old)) | set(new)
+        elif node.op == "ctc_log_likelihood":
+            below = frozenset(expand((node.over or ("", ""))[1]))  # over=(time, batch, class, label): the batch is left
         elif node.op == "size" or (node.op in REDUCTIONS and node.over is None):
             below = frozenset()
         elif node.op in REDUCTIONS:
@@ -74,4 +79,4 @@ def dims_of(root: Node, dims: Mapping[str, tuple[str, ...]], expand: Callable[[s
     return tuple(sorted(known[id(root)]))
 
 
-REDUCTIONS = {"sum", "mean", "max", "logsumexp", "norm", "pick"}
+REDUCTIONS = {"sum", "mean", "max", "logsumexp", "norm", "pick", "ctc_log_likelihood"}

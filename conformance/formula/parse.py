@@ -40,6 +40,9 @@ FUNCTIONS: Mapping[str, Signature] = {
     "log_softmax": Signature(1, over=True, over_required=True),
     "norm": Signature(1, over=True, over_required=True, keywords=("p",)),
     "pick": Signature(2, over=True, over_required=True),
+    "leading": Signature(1, over=True, over_required=True),
+    "rename": Signature(3),
+    "ctc_log_likelihood": Signature(4, over=True, over_required=True, keywords=("blank",)),
 }
 CONSTANTS = {"pi": math.pi, "inf": math.inf, "nan": math.nan}
 BINARY: Mapping[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
@@ -235,6 +238,11 @@ class _Reader:
             raise _fault(f"{name} takes {signature.arity} positional argument(s), not {len(tree.args)}", tree)
         if name == "index":
             return self.builder.node("index", over=_axes(tree.args[0]), at=tree)
+        if name == "rename":
+            axes = (*_axes(tree.args[1]), *_axes(tree.args[2]))
+            if len(axes) != 2 or tree.keywords:
+                raise _fault("rename takes a term, an axis and its new name", tree)
+            return self.builder.node("rename", self.read(tree.args[0]), over=axes, at=tree)
         args = [self.read(arg) for arg in tree.args]
         over, where = None, None
         for keyword in tree.keywords:

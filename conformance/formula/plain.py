@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ class Plain:
 
     def softmax(self, x: Array, axes: Axes, mask: Mask | None) -> Array:
         _, terms, total = self._scaled(x, axes, mask)
-        return terms / total
+        return terms / np.where(total == 0, self._one, total)  # where all are -inf, none has a share
 
     def log_softmax(self, x: Array, axes: Axes) -> Array:
         peak, _, total = self._scaled(x, axes, None)
@@ -143,6 +144,21 @@ class Plain:
         shape = [1] * self.rank
         shape[axis] = size
         return np.arange(size).reshape(shape)
+
+    def with_rank(self, rank: int) -> Plain:
+        return Plain(self.dtype, rank)
+
+    def whole(self, array: NDArray[np.int64]) -> Array:
+        return array
+
+    def integers(self, x: Array) -> NDArray[np.int64]:
+        return x.astype(np.float64).astype(np.int64)
+
+    def restructure(self, x: Array, move: Callable[[Array], Array]) -> Array:
+        return move(x)
+
+    def join(self, parts: Sequence[Array], axis: int) -> Array:
+        return np.concatenate(np.broadcast_arrays(*parts), axis=axis)
 
 
 _COMPARE = {

@@ -8,6 +8,7 @@ import numpy as np
 
 from conformance.formula.algebra import Algebra, Term
 from conformance.formula.arithmetic import Arithmetic, Axes, Cond, Mask
+from conformance.formula.ctc import Frame, Lattice, lattice_of
 from conformance.formula.derivatives import RULES
 from conformance.formula.node import COMPARISONS, REDUCTIONS, Node, walk
 
@@ -40,6 +41,7 @@ class Tape:
         self._numbers = numbers
         self._expand = expand
         self._values: dict[int, Term | Cond] = {}
+        self._lattices: dict[int, tuple[Lattice, Frame]] = {}
         self._active: frozenset[int] = frozenset()
         self._keep: list[Node] = []  # ids stay unique while the nodes live
 
@@ -134,6 +136,9 @@ class Tape:
         if node.op in COMPARISONS:
             x, y = (self.term(arg).data for arg in node.args)
             return self.algebra.arithmetic.compare(node.op, x, y)
+        if node.op == "leading":
+            (axis,) = self.axes(node)
+            return Cond(np.logical_and.accumulate(self.cond(node.args[0]).true, axis=axis))
         if node.op == "not":
             return self.cond(node.args[0]).negated()
         if node.op in {"and", "or"}:
@@ -163,8 +168,18 @@ class Tape:
         (axis,) = self.axes(node)
         return Term(self.algebra.arithmetic.index(axis, list(self._layout.values())[axis - 1]))
 
+    def axes_named(self, name: str) -> Axes:
+        """The array axes that one axis name stands for; none where the cases lack it."""
+        return tuple(self._position[axis] for axis in self._expand(name))
 
-_REDUCE = REDUCTIONS | {"log_softmax", "index", "size"}
+    def lattice(self, node: Node) -> tuple[Lattice, Frame]:
+        """The lattice of a ctc node, built once, and how its arrays lie in the tape's."""
+        if id(node) not in self._lattices:
+            self._lattices[id(node)] = lattice_of(self, node)
+        return self._lattices[id(node)]
+
+
+_REDUCE = REDUCTIONS | {"log_softmax", "index", "size", "rename"}
 
 
 def _depends_on(order: Sequence[Node], wrt: Sequence[str]) -> frozenset[int]:
@@ -183,8 +198,13 @@ def _reduce(tape: Tape, node: Node) -> Term:
         axis = tape.is_axis(node.args[0])
         shape = (tape.size_of(str(node.args[0].value)),) if axis else o.shape(tape.term(node.args[0]))[1:]
         return o.constant(float(np.prod(shape, dtype=np.int64)))
+    if node.op == "ctc_log_likelihood":
+        lattice, frame = tape.lattice(node)
+        return Term(frame.from_batch(a, lattice.log_likelihood))
     x = tape.term(node.args[0])
     axes = tape.axes(node)
+    if node.op == "rename":
+        return renamed(tape, x, axes)
     if node.op == "sum":
         return o.sum(x, axes)
     if node.op == "mean":
@@ -197,6 +217,12 @@ def _reduce(tape: Tape, node: Node) -> Term:
     if node.op == "logsumexp":
         return Term(a.logsumexp(x.data, axes, tape.mask(node)))
     return Term(a.log_softmax(x.data, axes) if node.op == "log_softmax" else a.max(x.data, axes))
+
+
+def renamed(tape: Tape, x: Term, axes: Axes) -> Term:
+    """A term with the first of two axes in the place of the second, which it does not have."""
+    zero = None if x.zero is None else x.zero.swapaxes(*axes)
+    return Term(tape.algebra.arithmetic.restructure(x.data, lambda array: array.swapaxes(*axes)), zero)
 
 
 def _elementwise(tape: Tape, node: Node) -> Term:

@@ -6,7 +6,7 @@ takes the union of both branches, so that more precision, or nothing, decides it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from conformance.formula.arithmetic import Axes, Cond, Mask
 
 Array = NDArray[Any]  # of arb objects
 
-ZERO, ONE = arb(0), arb(1)
+ZERO, ONE, _LOWEST = arb(0), arb(1), arb("-inf")
 
 
 class Arbs:
@@ -97,17 +97,16 @@ class Arbs:
         return x
 
     def _terms(self, x: Array, axes: Axes, mask: Mask | None) -> tuple[Array, Array, Array]:
-        seen = x if mask is None else np.where(mask, x, -np.inf)
-        middle = _each(float, np.where(seen == -np.inf, -np.inf, seen)).astype(float)
-        peak = middle.max(axis=axes, keepdims=True, initial=-np.inf)  # any number will do for a shift
-        shift = _each(lambda item: arb(float(item)) if np.isfinite(item) else ZERO, peak)
-        inside = np.broadcast_to(True if mask is None else mask, x.shape) & (middle > -np.inf)
-        terms = np.where(inside, _each(arb.exp, np.where(inside, x, ZERO) - shift), ZERO)
+        inside = _each(lambda item: item > _LOWEST, x).astype(bool) & (True if mask is None else mask)
+        middle = _each(arb.mid, np.where(inside, x, _LOWEST))
+        shift = self.max(middle, axes)  # any number will do for a shift, if it is exact
+        shift = np.where(shift == _LOWEST, ZERO, shift)
+        terms = np.where(inside, _each(arb.exp, np.where(inside, x, shift) - shift), ZERO)
         return shift, terms, self.sum(terms, axes)
 
     def logsumexp(self, x: Array, axes: Axes, mask: Mask | None) -> Array:
         shift, _, total = self._terms(x, axes, mask)
-        return shift + _each(lambda item: arb("-inf") if item == 0 else item.log(), total)
+        return shift + _each(lambda item: _LOWEST if item == 0 else item.log(), total)
 
     def softmax(self, x: Array, axes: Axes, mask: Mask | None) -> Array:
         _, terms, total = self._terms(x, axes, mask)
@@ -148,6 +147,21 @@ class Arbs:
         shape = [1] * self.rank
         shape[axis] = size
         return exact(np.arange(size).reshape(shape))
+
+    def with_rank(self, rank: int) -> Arbs:
+        return Arbs(rank)
+
+    def whole(self, array: NDArray[np.int64]) -> Array:
+        return exact(array)
+
+    def integers(self, x: Array) -> NDArray[np.int64]:
+        return _each(lambda item: int(float(item)), x).astype(np.int64)
+
+    def restructure(self, x: Array, move: Callable[[Array], Array]) -> Array:
+        return move(x)
+
+    def join(self, parts: Sequence[Array], axis: int) -> Array:
+        return np.concatenate(np.broadcast_arrays(*parts), axis=axis)
 
 
 def exact(array: NDArray[Any]) -> Array:

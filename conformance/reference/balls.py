@@ -8,7 +8,11 @@ may be zero is unbounded. Gradients are computed in the same arithmetic, so one 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Cond, Mask
 from conformance.reference.ball import (
@@ -230,6 +234,35 @@ class ElementwiseBalls:
         shape = [1] * self.rank
         shape[axis] = size
         return Ball(quad(np.arange(size).reshape(shape)))
+
+    def whole(self, array: NDArray[np.int64]) -> Ball:
+        return Ball(quad(array))
+
+    def integers(self, x: Ball) -> NDArray[np.int64]:
+        whole: NDArray[np.int64] = x.x.astype(np.float64).astype(np.int64)
+        return whole
+
+    def restructure(self, x: Ball, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Ball:
+        full = self.broadcast(x, x.x.shape)
+        b = None if full.b is None else np.stack([move(full.b[0]), move(full.b[1])])
+        h = None if full.h is None else (move(full.h[0]), move(full.h[1]))
+        flags, loose = (None if item is None else move(item) for item in (full.flags, full.loose))
+        return Ball(move(full.x), b, h, flags, loose)
+
+    def join(self, parts: Sequence[Ball], axis: int) -> Ball:
+        shape = np.broadcast_shapes(*(part.x.shape for part in parts))
+        full = [self.broadcast(part, shape) for part in parts]
+        b = None
+        if any(part.b is not None for part in full):
+            b = np.concatenate([np.broadcast_to(part.bound(), (2, *shape)) for part in full], axis=axis + 1)
+        flags = None
+        if any(part.flags is not None for part in full):
+            none = np.uint8(0)
+            flags = np.concatenate([np.broadcast_to(none if p.flags is None else p.flags, shape) for p in full], axis=axis)
+        loose = None
+        if any(part.loose is not None for part in full):
+            loose = np.concatenate([np.broadcast_to(part.swell, shape) for part in full], axis=axis)
+        return Ball(np.concatenate([part.x for part in full], axis=axis), b, None, flags, loose)
 
 
 def _added(x: Ball, y: Ball) -> Bound | None:

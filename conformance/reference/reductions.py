@@ -14,6 +14,10 @@ from conformance.reference.quad import BOUND, QUAD, ZERO, Bound, Quad, magnitude
 class Balls(ElementwiseBalls):
     """Arithmetic on balls: `conformance.formula.Arithmetic` with errors."""
 
+    def with_rank(self, rank: int) -> Balls:
+        flushes = bool(float(self.tiny[1].ravel()[0]) == self.min_normal)
+        return Balls(self.format, rank, flushes_subnormals=flushes, reorders=self.reorders)
+
     def sum(self, x: Ball, axes: Axes) -> Ball:
         n = _count(x.x, axes)
         if n == 1:

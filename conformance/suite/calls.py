@@ -72,7 +72,7 @@ def run_call(adapter: Adapter, call: Call) -> Output | Problem:
         output = adapter.run(call)
     except Unsupported as error:
         return Problem(UNSUPPORTED, str(error) or "unsupported, without a reason")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Problem(ERROR, f"{type(error).__name__}: {error}")
     if not isinstance(output, Output):
         return Problem(ERROR, f"the adapter returned {type(output).__name__} where conformance.Output is due")

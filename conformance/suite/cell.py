@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from conformance.adapter import Adapter, Environment
 from conformance.cases.bind import output_shapes, spread
@@ -58,9 +59,16 @@ class CellJudge:
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
-        binding = self.adapter.binding(self.cell.criterion)
-        offered = self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
-        return tuple(name for name in self.spec.differentiable if name in present and name in offered)
+        return tuple(name for name in self.spec.differentiable if name in present and name in self.offered)
+
+    @cached_property
+    def offered(self) -> tuple[str, ...]:
+        """The inputs that the framework differentiates."""
+        try:
+            binding = self.adapter.binding(self.cell.criterion)
+        except Exception:
+            binding = None
+        return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
     def judge_stack(self, stack: Stack) -> None:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`."""
@@ -106,8 +114,11 @@ class CellJudge:
             elif severity <= UNDECIDED:
                 tally.add(severity)
             else:
-                names = coverage.of(f"{self.cell.id}/{check}", output, judged, k) if severity >= INACCURATE else []
-                tally.add(severity, finding_of(stack[k], numbers, judged, k), names)
+                tally.add(
+                    severity,
+                    finding_of(stack[k], numbers, judged, k),
+                    *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
+                )
 
     def _note_conventions(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
         shapes = output_shapes(self.spec, stack, () if output == "value" else (output,))[output]
@@ -119,9 +130,9 @@ class CellJudge:
             tally.counts["unsupported"] += 1
             self.messages.setdefault(check, problem.text)
             return
-        names = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k)
+        covered = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k, problem.severity)
         nan = float("nan")
-        tally.add(problem.severity, Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text), names)
+        tally.add(problem.severity, Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text), *covered)
 
     def checks(self, minimise: bool = True) -> list[Check]:
         """What every check of the cell came to."""

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import full_rank, make_tape
+from conformance.cases.bind import outside
 from conformance.cases.case import DTYPES, Case, Stack
-from conformance.formula.plain import Plain
 from conformance.record.model import Check
 from conformance.reference.formats import FORMATS
 from conformance.spec.layout import match
 from conformance.spec.model import EdgeCase, Spec
 from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
 from conformance.suite.cell import CellJudge, finding_of
-from conformance.verdict.compare import AGREES, DIFFERS, FAILS, INACCURATE, Judged, judge
-from conformance.verdict.known import Coverage
+from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, INACCURATE, Judged, judge
+from conformance.verdict.known import Coverage, Covered
 from conformance.verdict.tally import Finding, Tally
 
 Array = NDArray[Any]
@@ -67,8 +66,13 @@ def _judge_refusal(judge_of: CellJudge, tally: Tally, case: Case) -> None:
     """Out of domain: refusing or answering NaN agrees; an answer differs, or fails where the domain must raise."""
     cell = judge_of.cell
     output = run_call(judge_of.adapter, call_of(case, (), cell.device, cell.mode))
-    if isinstance(output, Problem) or not isinstance(output.value, np.ndarray | np.generic):
+    if isinstance(output, Problem):
         tally.add(AGREES)
+        return
+    dtype = DTYPES[case.dtype]
+    if not isinstance(output.value, np.ndarray | np.generic) or output.value.dtype != dtype:
+        text = f"an input out of its domain is answered with what is no array of {dtype}: {type(output.value).__name__}"
+        tally.add(ERROR, Finding(case, ERROR, (), math.nan, math.nan, math.nan, math.nan, text))
         return
     value = np.asarray(output.value).astype(np.float64)
     if value.size and np.isnan(value).all():
@@ -84,11 +88,7 @@ def must_raise(spec: Spec, case: Case) -> bool:
     """Whether one of the domains that the case violates is marked `must_raise` (shapes that do not fit always are)."""
     if not case.layout and any(array.ndim for array in case.inputs.values()):
         return True
-    stack = Stack.of(case)
-    arrays = {n: full_rank(spec, stack.layout, n, a).astype(np.float64) for n, a in stack.inputs.items()}
-    tape = make_tape(spec, stack, Plain(np.dtype(np.float64), len(stack.layout) + 1), arrays)
-    items = [*(spec.inputs[name] for name in case.inputs), *spec.params.values()]
-    return any(item.must_raise and item.domain is not None and not tape.cond(item.domain).true.all() for item in items)
+    return any(item.must_raise for item in outside(spec, Stack.of(case)))
 
 
 def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge: EdgeCase) -> None:
@@ -98,7 +98,7 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
     stack = Stack.of(case)
     numbers, answers = judge_of.evaluate(stack, wrt)
     coverage = Coverage(judge_of.known, judge_of.spec, stack, wrt)
-    worst: tuple[int, Finding | None, list[str]] = (AGREES, None, [])
+    worst: tuple[int, Finding | None, Covered] = (AGREES, None, Covered([], AGREES))
     for output in (name for name in outputs if name == "value" or name in wrt):
         problem = answers.problem(output, 0)
         if problem is not None and problem.severity == UNSUPPORTED:
@@ -110,22 +110,22 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
             judged = _decided(judge(numbers[output], answers.arrays[output], FORMATS[case.dtype]), numbers[output].high)
             tally.measure(judged)
             severity = int(judged.worst()[0])
-            names = coverage.of(f"{judge_of.cell.id}/{check}", output, judged, 0) if severity >= INACCURATE else []
-            found = severity, finding_of(case, numbers[output], judged, 0), names
+            covered = coverage.of(f"{judge_of.cell.id}/{check}", output, judged, 0)
+            found = severity, finding_of(case, numbers[output], judged, 0), covered
         worst = max(worst, found, key=lambda item: item[0])
-    severity, finding, names = worst
+    severity, finding, covered = worst
     if edge.level == "unspecified" and severity >= INACCURATE and finding is not None:
         finding = Finding(case, DIFFERS, finding.index, finding.wanted, finding.got, finding.ulps, finding.ratio, finding.text)
-        severity = DIFFERS
-    tally.add(severity, finding, names)
+        severity, covered = DIFFERS, Covered([], DIFFERS)
+    tally.add(severity, finding, *covered)
 
 
 def _of_problem(
     judge_of: CellJudge, check: str, case: Case, problem: Problem, coverage: Coverage
-) -> tuple[int, Finding | None, list[str]]:
+) -> tuple[int, Finding | None, Covered]:
     nan = math.nan
     finding = Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text)
-    return problem.severity, finding, coverage.of_raised(f"{judge_of.cell.id}/{check}", problem.text, 0)
+    return problem.severity, finding, coverage.of_raised(f"{judge_of.cell.id}/{check}", problem.text, 0, problem.severity)
 
 
 def _decided(judged: Judged, wanted: NDArray[np.float64]) -> Judged:

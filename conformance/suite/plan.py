@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance._resources import folder
-from conformance.adapter import Adapter, Environment
+from conformance.adapter import Adapter, Binding, Environment
 from conformance.adapter.load import load_adapter
 from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError, FileError, UsageError
@@ -27,6 +27,14 @@ class Framework:
     adapter: Adapter
     environment: Environment
     known: tuple[Entry, ...]
+    option: str  # what --framework called it
+
+    def binding(self, criterion: str) -> Binding | None:
+        """The adapter's binding for a criterion; one that raises is bound to nothing, and its calls will say why."""
+        try:
+            return self.adapter.binding(criterion)
+        except Exception as error:
+            return Binding(f"unknown: binding({criterion!r}) raised {type(error).__name__}: {error}")
 
     @property
     def version(self) -> str:
@@ -47,7 +55,7 @@ class Plan:
     def checks(self, cell: Cell) -> list[str]:
         """The ids of the checks that a cell is planned to have."""
         spec = self.specs[cell.criterion]
-        binding = self.frameworks[cell.framework].adapter.binding(cell.criterion)
+        binding = self.frameworks[cell.framework].binding(cell.criterion)
         offered = spec.differentiable if binding is None or binding.gradients is None else binding.gradients
         names = ["value", *(f"gradient.{name}" for name in spec.differentiable if name in offered)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
@@ -62,7 +70,12 @@ def make_plan(options: Options) -> Plan:
     """
     specs = load_specs([specs_folder(), *options.specs])
     wanted = options.wanted(specs)
-    frameworks = {item.adapter.name: item for item in (_framework(name, options) for name in options.frameworks)}
+    frameworks: dict[str, Framework] = {}
+    for item in (_framework(name, options) for name in options.frameworks):
+        if item.adapter.name in frameworks:
+            other = frameworks[item.adapter.name].option
+            raise UsageError(f"--framework {other} and --framework {item.option} are both named {item.adapter.name!r}; judge them apart")
+        frameworks[item.adapter.name] = item
     plan = Plan(options, specs, frameworks)
     for name, framework in frameworks.items():
         for device in dict.fromkeys((*options.devices, *framework.environment.devices)):
@@ -102,13 +115,15 @@ def _framework(name: str, options: Options) -> Framework:
             environment = adapter.environment()
         except Exception as error:
             raise AdapterError(f"the adapter {name!r} cannot say what it runs on: {type(error).__name__}: {error}") from error
+    if not isinstance(environment, Environment):
+        raise AdapterError(f"the adapter {name!r} does not say what it runs on: environment() gave {type(environment).__name__}")
     if "/" in adapter.name or not adapter.name:
         raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash")
     built_in = folder("adapters") / f"{adapter.name}.known.yaml"
     entries: list[Entry] = []
     for path in (*((built_in,) if built_in.is_file() else ()), *options.known):
         entries += [entry for entry in read_known(path) if _speaks_of(entry, adapter.name, path)]
-    return Framework(adapter, environment, tuple(entries))
+    return Framework(adapter, environment, tuple(entries), name)
 
 
 def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:

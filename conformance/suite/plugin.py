@@ -39,6 +39,7 @@ class SuitePlugin:
         self.warned: dict[str, None] = {}
         self.document: dict[str, Any] | None = None
         self.interrupted = False
+        self.deselected: set[str] = set()
         self._started = time.perf_counter()
         self.journal = Journal(None if self.is_worker else self._journal_path())
         config.stash[SUITE] = self
@@ -112,6 +113,16 @@ class SuitePlugin:
                 self.fixed.update(dict.fromkeys(data["fixed"]))
                 self.warned.update(dict.fromkeys(f"{data['cell']}: {text}" for text in data["warnings"]))
 
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Cells that -k or a node id left out."""
+        cells = (getattr(item, "callspec", None) for item in items)
+        self.deselected.update(spec.params["cell"].id for spec in cells if spec is not None and "cell" in spec.params)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """An xdist worker tells what it left out; the controller collects nothing itself."""
+        self.deselected.update(getattr(node, "workeroutput", {}).get("conformance_deselected", ()))
+
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C: what was judged is kept, the rest was not run."""
         self.interrupted = True
@@ -120,6 +131,8 @@ class SuitePlugin:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Iterator[None]:
         """Results and report; a stale known difference fails the run, and so does a run in which nothing ran."""
         yield
+        if self.is_worker:
+            session.config.workeroutput["conformance_deselected"] = sorted(self.deselected)  # type: ignore[attr-defined]
         if self.is_worker or session.config.option.collectonly:
             return
         self._finish()
@@ -129,11 +142,10 @@ class SuitePlugin:
 
     def _finish(self) -> None:
         stale = [*self.stale, *unmatched(self.plan)]
-        planned = {cell.id for cell in self.plan.cells}
-        complete = not self.interrupted and planned <= self.journal.record.judged.keys()
-        if not complete:
-            for cell in sorted(planned - self.journal.record.judged.keys()):
-                self.journal.not_run(cell, "interrupted" if self.interrupted else "deselected, or the run ended before it")
+        # A cell that is missing for no known reason (its test broke, or -x ended the run) leaves the run incomplete.
+        for cell in sorted({cell.id for cell in self.plan.cells} - self.journal.record.judged.keys()):
+            if self.interrupted or cell in self.deselected:
+                self.journal.not_run(cell, "interrupted" if self.interrupted else "filtered out: deselected")
         self.journal.end(
             time.perf_counter() - self._started, complete=not self.interrupted, stale=stale, fixed_upstream=list(self.fixed)
         )
@@ -169,7 +181,14 @@ class SuitePlugin:
             return
         from conformance.report.terminal import summary
 
+        text = summary(self.document, width=terminalreporter._screen_width)
         terminalreporter.write_line("")
-        terminalreporter.write_line(summary(self.document, width=terminalreporter._screen_width))
+        terminalreporter.write_line(text[: text.rstrip().rfind("\n")])
         for text in list(self.warned)[:5]:
             terminalreporter.write_line(f"warned: {text}")
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """The verdict is the last line."""
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if self.document is not None and reporter is not None:
+            reporter.write_line(self.document["run"]["verdict"])

@@ -41,7 +41,7 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
-    binding = framework.adapter.binding(cell.criterion)
+    binding = framework.binding(cell.criterion)
     if binding is None:
         names = (id_.removeprefix(f"{cell.id}/") for id_ in plan.checks(cell))
         text = f"{cell.framework} has no native function for {cell.criterion}"
@@ -67,14 +67,10 @@ def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:
 
 def command_for(cell: Cell, plan: Plan) -> str:
     """The command that repeats one cell of a run."""
-    name = next(n for n in plan.options.frameworks if plan.frameworks[cell.framework].adapter is not None and _names(n, cell, plan))
-    parts = ["pytest --pyargs conformance", f"--framework {name}", f"--criterion {cell.criterion}", f"--dtype {cell.dtype}"]
+    option = plan.frameworks[cell.framework].option
+    parts = ["pytest --pyargs conformance", f"--framework {option}", f"--criterion {cell.criterion}", f"--dtype {cell.dtype}"]
     parts += [f"--device {cell.device}", f"--mode {cell.mode}", f"--conformance-seed {plan.options.seed}"]
     return " ".join([*parts, f"--effort {plan.options.effort}", *(f"--specs {path}" for path in plan.options.specs)])
-
-
-def _names(option: str, cell: Cell, plan: Plan) -> bool:
-    return option == cell.framework or len(plan.options.frameworks) == 1 or ":" in option
 
 
 def _edges(judge: CellJudge) -> list[Check]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
-from conformance.verdict.compare import INACCURATE, Judged, judge
+from conformance.verdict.compare import AGREES, INACCURATE, Judged, judge
 
 Mask = NDArray[np.bool_]
 
@@ -189,6 +189,13 @@ def _text_number(value: Any) -> Any:
     return value
 
 
+class Covered(NamedTuple):
+    """The ids of the entries that cover faults of a case, and the severity that is left without them."""
+
+    entries: list[str]
+    left: int
+
+
 class Coverage:
     """Which entries cover which cases of one stack."""
 
@@ -201,9 +208,10 @@ class Coverage:
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
 
-    def of(self, check_id: str, output: str, judged: Judged, k: int) -> list[str]:
-        """The ids of the entries that together cover every faulty element of case k; [] if any is left uncovered."""
-        faulty = judged.severity[k, ...] >= INACCURATE
+    def of(self, check_id: str, output: str, judged: Judged, k: int) -> Covered:
+        """The entries that cover faulty elements of case k, and the worst severity among those that none covers."""
+        severity = judged.severity[k, ...]
+        faulty = severity >= INACCURATE
         left, used = faulty.copy(), []
         for entry in self._entries:
             if entry.matches(check_id):
@@ -214,11 +222,11 @@ class Coverage:
                 if (covered & left).any():
                     used.append(entry.id)
                     left &= ~covered
-        return [] if left.any() else used
+        return Covered(used, int(severity[left].max(initial=AGREES)))
 
-    def of_raised(self, check_id: str, text: str, k: int) -> list[str]:
-        """The ids of the entries that cover a case which raised `text`."""
-        return [
+    def of_raised(self, check_id: str, text: str, k: int, severity: int) -> Covered:
+        """The entries that cover a case which raised `text`."""
+        used = [
             entry.id
             for entry in self._entries
             if entry.matches(check_id)
@@ -226,6 +234,7 @@ class Coverage:
             and re.search(entry.envelope.raises, text)
             and self._when(entry, None)[k].any()
         ]
+        return Covered(used, AGREES if used else severity)
 
     def _when(self, entry: Entry, output: str | None) -> Mask:
         """Where the entry's condition holds, in the output's shape (None: one number a case)."""

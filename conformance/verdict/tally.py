@@ -55,23 +55,26 @@ class Tally:
     smallest: Finding | None = None
     conventions: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def add(self, severity: int, finding: Finding | None = None, known: Sequence[str] = ()) -> None:
-        """One more case; `known` names the known differences that cover it."""
+    def add(
+        self, severity: int, finding: Finding | None = None, known: Sequence[str] = (), left: int | None = None
+    ) -> None:
+        """One more case; `known` names the known differences that cover faults of it, `left` is its severity without
+        those (none, if they are not given)."""
+        left = left if left is not None else AGREES if known else severity
         name = NAMES[severity]
         self.counts[name] += 1
         self.known.update(known)
-        if not known:
-            self.new_counts[name] += 1
+        self.new_counts[NAMES[left]] += 1
         if finding is None or severity <= UNDECIDED:
             return
-        fresh = (not known, finding.severity)
+        fresh = (left >= INACCURATE, max(left, UNDECIDED), finding.severity)
         if self.worst is None or (fresh, finding.rank) > (self._fresh_worst, self.worst.rank):
             self.worst, self._fresh_worst = finding, fresh
         if self.smallest is None or (fresh, -finding.case.size) > (self._fresh_smallest, -self.smallest.case.size):
             self.smallest, self._fresh_smallest = finding, fresh
 
-    _fresh_worst: tuple[bool, int] = (False, 0)
-    _fresh_smallest: tuple[bool, int] = (False, 0)
+    _fresh_worst: tuple[bool, int, int] = (False, 0, 0)
+    _fresh_smallest: tuple[bool, int, int] = (False, 0, 0)
 
     def measure(self, judged: Judged) -> None:
         """The largest error of a stack, over the elements that are finite."""

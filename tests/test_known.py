@@ -1,0 +1,382 @@
+"""Known differences: what a file of them may say, which cases an entry covers, and when it is stale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from conformance._resources import folder
+from conformance.adapter.load import built_in
+from conformance.errors import ConformanceError, FileError
+from conformance.spec import load_specs, specs_folder
+from conformance.suite.options import Options
+from conformance.suite.plan import Plan, make_plan
+from conformance.suite.run import CellResult, judge_cell, unmatched
+from conformance.verdict.known import Entry, check_names, read_known, witness_case
+
+VALUE = "l1/near_tie/cpu/eager/float64/value"
+WITNESS = {"dtype": "float64", "check": "value", "inputs": {"input": [1.0], "target": [0.0]}, "parameters": {"reduction": "none"}}
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    """An entry that says rightly what `NearTie` does."""
+    usual: dict[str, Any] = {
+        "id": "near-tie",
+        "checks": "l1/near_tie/*/*/*/value",
+        "versions": ">=1,<2",
+        "kind": "wrong",
+        "when": "abs(input - target) < 2",
+        "envelope": {"answers": [0]},
+        "reason": "the value is 0 where the error is below 2",
+        "owner": "us",
+        "witness": WITNESS,
+    }
+    return {**usual, **changes}
+
+
+def written(folder: Path, *entries: dict[str, Any], text: str = "") -> Path:
+    path = folder / "mine.known.yaml"
+    if text:
+        path.write_text(text, encoding="utf-8")
+    else:
+        YAML(typ="safe").dump(list(entries), path)
+    return path
+
+
+def faults(folder: Path, *entries: dict[str, Any], text: str = "") -> str:
+    with pytest.raises(FileError) as caught:
+        read_known(written(folder, *entries, text=text))
+    return str(caught.value)
+
+
+# Reading
+
+
+def test_an_entry_is_read(tmp_path: Path) -> None:
+    (read,) = read_known(written(tmp_path, entry()))
+    assert read.patterns == ("l1/near_tie/*/*/*/value",)
+    assert read.matches(VALUE)
+    assert not read.matches("l1/near_tie/cpu/eager/float64/gradient.input")
+    assert read.envelope.answers == (0.0,)
+
+
+def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
+    assert read_known(written(tmp_path, text="# nothing is known\n")) == []
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    wrong = [
+        entry(id="a", versions="two"),
+        entry(id="b", when="abs(input"),
+        entry(id="c", kind="odd", owner=""),
+        entry(id="d", envelope={"upl": 3}),
+        {name: value for name, value in entry(id="e").items() if name != "reason"},
+        entry(id="f"),
+        entry(id="f"),
+    ]
+    told = faults(tmp_path, *wrong).splitlines()
+    for name, word in (("a", "version"), ("b", "when"), ("c", "kind"), ("c", "owner"), ("d", "upl"), ("e", "reason")):
+        assert any(f" {name}: " in line and word in line for line in told), (name, word, told)
+    assert any("f: the id stands twice" in line for line in told)
+    assert all("mine.known.yaml" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"versions": "two"}, "'>=2.0,<2.14'"),
+        ({"when": "input - target"}, "not a condition"),
+        ({"when": "abs(input <"}, "abs(input <"),
+        ({"when": "__import__('os')"}, "__import__"),
+        ({"reason": "slow"}, "reason"),
+        ({"envelope": {"instead": "loss == 0"}}, "instead"),
+        ({"envelope": {"instead": "loss = open('x')"}}, "instead"),
+        ({"envelope": {"answers": ["many"]}}, "answers"),
+        ({"envelope": {"raises": "a ("}}, "raises"),
+        ({"envelope": {"ulp": "many"}}, "ulp"),
+        ({"envelope": {}}, "envelope"),
+        ({"witness": {**WITNESS, "dtype": "float8"}}, "float8"),
+        ({"checks": []}, "checks"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_a_wrong_entry_is_told(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    text = faults(tmp_path, entry(**changes))
+    assert "near-tie" in text
+    assert said in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- id: [1\n", "not YAML"),
+        ("- {id: a, id: b}\n", "not YAML"),
+        ("id: a\n", "must be a list"),
+        ("- a\n", "entry 1"),
+        ("just text", "must be a list"),
+    ],
+    ids=["torn", "twice", "mapping", "scalar entry", "text"],
+)
+def test_a_file_that_is_none_is_told_with_its_name(tmp_path: Path, text: str, said: str) -> None:
+    told = faults(tmp_path, text=text)
+    assert said in told
+    assert "mine.known.yaml" in told
+
+
+def test_broken_yaml_is_told_with_its_place(tmp_path: Path) -> None:
+    told = faults(tmp_path, text="- id: a\n  checks: b\n  versions: [c\n- id: d\n")
+    assert "line 4" in told
+    assert "^" not in told
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None], ids=["not text", "not there"])
+def test_an_unreadable_file_is_told(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "mine.known.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FileError, match=r"mine\.known\.yaml cannot be read"):
+        read_known(path)
+
+
+@pytest.mark.parametrize("name", [name for name in built_in() if (folder("adapters") / f"{name}.known.yaml").is_file()])
+def test_the_built_in_lists_hold(name: str) -> None:
+    """Every entry names what its criterion has, and its witness is a case."""
+    specs = load_specs([specs_folder()])
+    for item in read_known(folder("adapters") / f"{name}.known.yaml"):
+        criteria = {pattern.split("/")[0] for pattern in item.patterns}
+        assert criteria <= {*specs, "*"}, item.id
+        for criterion in criteria & set(specs):
+            assert check_names(item, specs[criterion]) is None, item.id
+            if not item.witness.check.startswith("edge."):
+                assert witness_case(item, specs[criterion]).size
+            else:
+                assert any(f"edge.{edge.id}" == item.witness.check for edge in specs[criterion].edge_cases), item.id
+        assert name == "numpy" or item.link.startswith("https://"), item.id
+
+
+# Witnesses
+
+
+def read_one(**changes: Any) -> Entry:
+    return Entry.model_validate(entry(**changes))
+
+
+def test_a_witness_holds_hexadecimal_and_special_numbers() -> None:
+    spec = load_specs([specs_folder()])["l1"]
+    inputs = {"input": ["0x1.8p+1", "-inf", "nan", 2], "target": [0.0, 1, 2, 3]}
+    case = witness_case(read_one(witness={**WITNESS, "dtype": "float32", "inputs": inputs}), spec)
+    np.testing.assert_array_equal(case.inputs["input"], np.array([3.0, -np.inf, np.nan, 2.0], np.float32))
+    assert case.inputs["input"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "witness",
+    [
+        {"dtype": "float64", "check": "value", "inputs": {"imput": [1.0], "target": [0.0]}},
+        {"dtype": "float64", "check": "value", "inputs": {"input": [1.0], "target": [0.0, 1.0, 2.0]}},
+        {"dtype": "float64", "check": "value", "inputs": {"input": ["wide"], "target": [0.0]}},
+        {"dtype": "float64", "check": "value"},
+        {"dtype": "float64", "check": "gradient.wieght", "inputs": {"input": [1.0], "target": [0.0]}},
+    ],
+    ids=["input", "shapes", "text", "none", "check"],
+)
+def test_a_witness_that_is_no_case_ends_the_run_before_it_starts(tmp_path: Path, witness: dict[str, Any]) -> None:
+    """Not in the middle of it: the plan is refused, with the entry's name."""
+    with pytest.raises(ConformanceError, match="near-tie"):
+        plan("NearTie", written(tmp_path, entry(witness=witness)))
+
+
+# Coverage
+
+
+def plan(adapter: str, *known: Path, dtype: str = "float64", criteria: tuple[str, ...] = ("l1",)) -> Plan:
+    return make_plan(
+        Options((f"tests.faulty:{adapter}",), criteria, dtypes=(dtype,), effort="quick", known=known)
+    )
+
+
+def judged(adapter: str, *known: Path) -> CellResult:
+    planned = plan(adapter, *known)
+    return judge_cell(planned, planned.cells[0])
+
+
+def value_of(result: CellResult) -> Any:
+    return next(check for check in result.checks if check.check == "value")
+
+
+def test_without_an_entry_a_fault_is_new() -> None:
+    check = value_of(judged("NearTie"))
+    assert (check.outcome, check.new, check.known) == ("fails", "fails", [])
+
+
+def test_what_an_entry_covers_is_known_and_still_fails(tmp_path: Path) -> None:
+    result = judged("NearTie", written(tmp_path, entry()))
+    check = value_of(result)
+    assert (check.outcome, check.known) == ("fails", ["near-tie"])
+    assert check.new not in {"fails", "error"}
+    assert not result.stale
+
+
+@pytest.mark.parametrize("adapter", ["NearTieAndMore", "NearTieAndLarger"])
+def test_an_entry_hides_no_new_fault_in_the_same_check(tmp_path: Path, adapter: str) -> None:
+    check = value_of(judged(adapter, written(tmp_path, entry())))
+    assert check.known == ["near-tie"]
+    assert check.new == "fails"
+    assert "near-tie" not in check.message
+    got = check.witnesses[0]["got"]
+    assert got != "0x0.0p+0"  # the new fault is the one that is shown
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"when": "abs(input - target) < 1"},
+        {"envelope": {"answers": [1]}},
+        {"envelope": {"ulp": 3}},
+        {"envelope": {"absolute": 1e-3}},
+        {"envelope": {"ratio": 2}},
+        {"envelope": {"raises": "kernel"}},
+        {"envelope": {"instead": "loss = 1"}},
+        {"checks": "l1/near_tie/*/*/float32/value"},
+        {"checks": "l1/near_tie/*/*/*/gradient.input"},
+        {"versions": ">=1,<1.5"},
+    ],
+    ids=str,
+)
+def test_an_entry_that_does_not_say_it_does_not_cover_it(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert value_of(judged("NearTie", written(tmp_path, entry(**changes)))).new == "fails"
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        {"absolute": 16},
+        {"instead": "loss = where(abs(error) < 2, 0, weight * abs(error))"},
+        {"answers": ["0x0p+0"]},
+        {"ulp": 1e300, "absolute": 16},
+    ],
+    ids=str,
+)
+def test_an_envelope_in_other_words_covers_it(tmp_path: Path, envelope: dict[str, Any]) -> None:
+    covering = entry(envelope=envelope)
+    if "instead" in envelope:
+        covering = {name: value for name, value in covering.items() if name != "when"}
+    check = value_of(judged("NearTie", written(tmp_path, covering)))
+    assert check.known == ["near-tie"]
+    assert check.new not in {"fails", "error"}
+
+
+def test_every_limit_of_an_envelope_must_hold(tmp_path: Path) -> None:
+    assert value_of(judged("NearTie", written(tmp_path, entry(envelope={"absolute": 16, "ulp": 1})))).new == "fails"
+
+
+def test_two_entries_cover_a_check_together(tmp_path: Path) -> None:
+    halves = (
+        entry(id="near", when="abs(input - target) < 1", witness={**WITNESS, "inputs": {"input": [0.5], "target": [0.0]}}),
+        entry(id="nearer", when="abs(input - target) >= 1 and abs(input - target) < 2"),
+    )
+    check = value_of(judged("NearTie", written(tmp_path, *halves)))
+    assert check.known == ["near", "nearer"]
+    assert check.new not in {"fails", "error"}
+
+
+def test_what_is_raised_can_be_known(tmp_path: Path) -> None:
+    raising = entry(checks="l1/raises/*/*/*/*", envelope={"raises": "RuntimeError: the kernel"}, when="")
+    result = judged("Raises", written(tmp_path, raising))
+    assert {check.new for check in result.checks} == {None}
+    assert {check.outcome for check in result.checks if check.check == "value"} == {"error"}
+    other = judged("Raises", written(tmp_path, {**raising, "envelope": {"raises": "out of memory"}}))
+    assert value_of(other).new == "error"
+
+
+def test_edge_cases_are_covered_by_their_check_alone(tmp_path: Path) -> None:
+    """An entry for the value of generated cases says nothing of edge cases."""
+    result = judged("NearTie", written(tmp_path, entry(checks=["l1/near_tie/*/*/*/value", "l1/near_tie/*/*/*/edge.both*"])))
+    edges = {check.check: check for check in result.checks if check.check.startswith("edge.")}
+    assert all(check.known == [] or check.check.startswith("edge.both") for check in edges.values())
+
+
+# Stale
+
+
+def test_an_entry_whose_witness_no_longer_shows_is_stale(tmp_path: Path) -> None:
+    result = judged("Right", written(tmp_path, entry(checks="l1/right/*/*/*/value")))
+    (told,) = result.stale
+    assert told.startswith("near-tie: ")
+    assert "l1/right/cpu/eager/float64" in told
+    assert not result.fixed
+
+
+def test_beyond_its_versions_it_may_be_fixed_upstream(tmp_path: Path) -> None:
+    result = judged("Right", written(tmp_path, entry(checks="l1/right/*/*/*/value", versions="<1.5")))
+    assert not result.stale
+    (told,) = result.fixed
+    assert "fixed upstream?" in told
+
+
+def test_beyond_its_versions_a_fault_that_still_shows_is_new(tmp_path: Path) -> None:
+    result = judged("NearTie", written(tmp_path, entry(versions="<1.5")))
+    assert value_of(result).new == "fails"
+    assert not result.stale
+    assert not result.fixed
+
+
+def test_an_entry_that_matches_no_check_is_stale(tmp_path: Path) -> None:
+    planned = plan("NearTie", written(tmp_path, entry(checks="l1/near_tie/*/*/*/gradient.wieght")))
+    (told,) = unmatched(planned)
+    assert "near-tie" in told
+    assert "matches no check" in told
+
+
+def test_an_entry_for_what_was_filtered_out_is_not_stale(tmp_path: Path) -> None:
+    mse = entry(checks="mse/near_tie/*/*/float32/value", when="")
+    assert not unmatched(plan("NearTie", written(tmp_path, mse)))
+
+
+@pytest.mark.parametrize("pattern", ["l1/near_tie/cuda/*/*/value", "l1/near_tie/*/compiled/*/value", "l1/near_tie/*/*/bfloat16/value"])
+def test_an_entry_for_what_this_machine_lacks_is_not_stale(tmp_path: Path, pattern: str) -> None:
+    """One list serves a machine with a GPU and one without."""
+    assert not unmatched(plan("NearTie", written(tmp_path, entry(checks=pattern))))
+
+
+def test_an_entry_for_another_framework_is_no_concern(tmp_path: Path) -> None:
+    planned = plan("NearTie", written(tmp_path, entry(checks="l1/elsewhere/*/*/*/value")))
+    assert not unmatched(planned)
+    assert value_of(judge_cell(planned, planned.cells[0])).new == "fails"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checks": "l1/near_tie/value"},
+        {"when": "abs(imput - target) < 2"},
+        {"checks": "*/near_tie/*/*/*/value", "when": "abs(input - target) < beta"},
+        {"envelope": {"instead": "looss = 0"}},
+        {"envelope": {"instead": "loss = imput"}},
+    ],
+    ids=str,
+)
+def test_an_entry_that_does_not_fit_its_criterion_ends_the_run_before_it_starts(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(ConformanceError, match="near-tie"):
+        plan("NearTie", written(tmp_path, entry(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("versions", "version", "applies"),
+    [
+        (">=2.13,<2.14", "2.13.0+cpu", True),
+        (">=2.13,<2.14", "2.13.1", True),
+        (">=2.13,<2.14", "2.14.0", False),
+        (">=2.13,<2.14", "2.12.9", False),
+        ("", "9.9", True),
+        (">=2.13", "2.14.0.dev20261101+cu130", True),
+        (">=2.13", "not a version", False),
+    ],
+)
+def test_versions(versions: str, version: str, applies: bool) -> None:
+    assert read_one(versions=versions).applies_to(version) is applies
