@@ -5,10 +5,12 @@ It shows what the formula as written loses in a dtype, and that the suite runs. 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 import conformance
-from conformance.cases.bind import full_rank, make_tape, output_shapes, outside
+from conformance.cases.bind import full_rank, make_tape, output_shapes, outside, rank_of
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.formula.plain import Plain
 from conformance.spec import Spec, match, spec_for
@@ -18,6 +20,9 @@ class Adapter:
     """NumPy, running the formulas."""
 
     name = "numpy"
+
+    def __init__(self, specs: Mapping[str, Spec] | None = None) -> None:
+        self.specs = specs  # those of the run, where there is one
 
     def environment(self) -> conformance.Environment:
         """NumPy's version."""
@@ -29,7 +34,7 @@ class Adapter:
 
     def run(self, call: conformance.Call) -> conformance.Output:
         """Value and gradients by the formula and its derivative, in the dtype."""
-        spec = spec_for(call.criterion)
+        spec = spec_for(call.criterion) if self.specs is None else self.specs[call.criterion]
         layout = match(spec, {name: array.shape for name, array in call.inputs.items()})
         if layout is None:
             raise ValueError("the shapes do not fit")
@@ -43,9 +48,12 @@ class Adapter:
         arrays = {name: full_rank(spec, stack.layout, name, array) for name, array in stack.inputs.items()}
         root = spec.reduce[stack.parameters.get("reduction", "none")]
         with np.errstate(all="ignore"):
-            tape = make_tape(spec, stack, Plain(dtype, len(stack.layout) + 1), arrays)
+            tape = make_tape(spec, stack, Plain(dtype, rank_of(spec, stack.layout)), arrays)
             found = {"value": tape.term(root).data}
             found |= {name: term.data for name, term in tape.gradients(root, wrt).items()}
         shapes = output_shapes(spec, stack, wrt)
-        done = {name: np.broadcast_to(found[name], full).reshape(shape)[0].astype(dtype) for name, (full, shape) in shapes.items()}
+        done = {
+            name: np.broadcast_to(found[name], full).reshape(shape)[0].astype(dtype)
+            for name, (full, shape) in shapes.items()
+        }
         return conformance.Output(done.pop("value"), done)

@@ -111,7 +111,8 @@ def _gradients(value: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tens
     if not value.requires_grad:
         return (None,) * len(wrt)
     seed = torch.ones_like(value) if value.dim() else None  # ones: the gradient of the sum, one kernel cheaper than it
-    return torch.autograd.grad(value, wrt, seed, allow_unused=True)  # type: ignore[no-any-return]
+    gradients: tuple[torch.Tensor | None, ...] = torch.autograd.grad(value, wrt, seed, allow_unused=True)
+    return gradients
 
 
 def _tensor(array: NDArray[Any], device: str) -> torch.Tensor:

@@ -72,7 +72,8 @@ def main() -> None:
     head = ["criterion", "dtype", "recipes", "cases", "CPU s", "cases/s", "inside", "adapter", "reference", "verdict"]
     print(tabulate(rows, head, floatfmt=("", "", "", "", ".2f", ".0f", ".1%", ".1%", ".1%", ".1%")))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory {peak:.0f} MiB; whole run {cpu / max(sum(native), 1e-9):.1f} × the time inside the framework's own calls")
+    times = cpu / max(sum(native), 1e-9)
+    print(f"peak memory {peak:.0f} MiB; whole run {times:.1f} × the time inside the framework's own calls")
 
 
 def _row(result: CellResult, cpu: float, native: float) -> list[Any]:

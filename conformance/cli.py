@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from conformance.errors import ConformanceError, UsageError
 
@@ -29,14 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="conformance", description="A conformance suite for loss functions.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    commands.add_parser("run", help="judge frameworks: the suite's own pytest run, with the suite's own settings", add_help=False)
+    run = "judge frameworks: the suite's own pytest run, with the suite's own settings"
+    commands.add_parser("run", help=run, add_help=False)
     _add(commands, "list", "the criteria, and the adapters that come with the suite", _list)
     show = _add(commands, "show", "one criterion: what it takes, its formula, its edge cases", _show)
     show.add_argument("criterion")
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, command: object) -> argparse.ArgumentParser:
+def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, command: object) -> _Parser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.record.model import Cell
 from conformance.suite.plugin import SUITE
 
 
@@ -14,7 +15,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
 
 
-def test_cell(cell, request: pytest.FixtureRequest) -> None:  # type: ignore[no-untyped-def]
+def test_cell(cell: Cell, request: pytest.FixtureRequest) -> None:
     """A cell agrees, or what is wrong with it is known."""
     suite = request.config.stash[SUITE]
     result = suite.judge(cell)

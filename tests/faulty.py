@@ -316,7 +316,9 @@ class WrongDtype(Misbehaving):
     def misbehave(self, call: Call) -> Any:
         output = self.answer(call)
         wrong = np.dtype(np.float32 if call.dtype == "float64" else np.float64)
-        return Output(output.value.astype(wrong), {name: array.astype(wrong) for name, array in output.gradients.items()})
+        return Output(
+            output.value.astype(wrong), {name: array.astype(wrong) for name, array in output.gradients.items()}
+        )
 
 
 class AnswersNaN(Misbehaving):
@@ -450,6 +452,12 @@ class Other(Right):
     """A second framework in the same run."""
 
     name = "other"
+
+
+class Turned(SignFlipped):
+    """The next version of `Right`, which is not."""
+
+    name = "right"
 
 
 class Namesake(Right):

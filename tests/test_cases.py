@@ -69,6 +69,7 @@ def toy(**changes: Any) -> Spec:
         reductions={},
         forms=(),
         kinks=(),
+        modulo=(),
         regimes={
             "ordinary": Regime("ordinary", {"input": _all(Uniform(-8, 8)), "weight": _all(Uniform(0, 1))}),
             "fixed": Regime("fixed", {"input": _all(Values((0, 1))), "r": _all(Uniform(3, 4))}),

@@ -55,7 +55,9 @@ def suite(*args: str) -> SuitePlugin:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_bad_input_is_told_in_a_sentence(args: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_is_told_in_a_sentence(
+    args: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConformanceError) as caught:
         suite(*args)
@@ -68,7 +70,12 @@ SPEC = "spec: 1\nname: bad\ntitle: A bad one\ndims: {}\ninputs: {}\nformula: |\n
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("spec: 1\nname: [\n", "bad.yaml:"), ("spec: 1\nname: bad\nname: bad\n", "bad.yaml:3:1"), (SPEC, "bad.yaml:"), ("", "bad.yaml:1:1")],
+    [
+        ("spec: 1\nname: [\n", "bad.yaml:"),
+        ("spec: 1\nname: bad\nname: bad\n", "bad.yaml:3:1"),
+        (SPEC, "bad.yaml:"),
+        ("", "bad.yaml:1:1"),
+    ],
     ids=["torn", "twice", "formula", "empty"],
 )
 def test_a_wrong_spec_is_told_with_its_place(tmp_path: Path, text: str, place: str) -> None:
@@ -132,7 +139,11 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_wrong_command_is_one_sentence_and_exit_code_4(
-    capsys: pytest.CaptureFixture[str], args: tuple[str, ...], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    args: tuple[str, ...],
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = said(capsys, *args)
@@ -164,7 +175,17 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\ntestpaths = nowhere\n", encoding="utf-8")
     (folder / "conftest.py").write_text("raise RuntimeError('not ours')\n", encoding="utf-8")
-    command = [sys.executable, "-m", "conformance.cli", "run", *L1, "--framework", "faulty:SignFlipped", "--results", "out.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "conformance.cli",
+        "run",
+        *L1,
+        "--framework",
+        "faulty:SignFlipped",
+        "--results",
+        "out.json",
+    ]
     done = subprocess.run(
         command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False, timeout=60
     )
@@ -180,7 +201,9 @@ def test_run_ignores_the_settings_of_the_project_it_is_called_in(wrong: Path) ->
     assert CHECK in read_results(wrong)["run"]["failing"]
 
 
-def test_replay_says_what_is_wrong(wrong: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_says_what_is_wrong(
+    wrong: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also for an adapter that was given as module:Class."""
     monkeypatch.syspath_prepend(HERE)
     code, out, err = said(capsys, "replay", str(wrong), CHECK)

@@ -210,7 +210,7 @@ WRONG = [
     # kinks
     ("at: error == 0", "at: ¦eror == 0", "unknown name 'eror'; did you mean 'error'?", ""),
     ("at: error == 0", "at: ¦error", "a condition is due here", ""),
-    ("at: error == 0", "at: error == 0\n    subgradient: ¦some", "'some' is not known here", ""),
+    ("at: error == 0", "at: error == 0\n    subgradient: ¦some", "Input should be 'any' or 'none'", ""),
     ("at: error == 0", "at: error == 0\n  - ¦at: error == 0", "kink 'error == 0' stands twice", ""),
     # regimes
     ("ordinary: {input: [-1, 1], other: [-1, 1]}", "¦ordinary: {input: [-1, 1]}", "the first regime draws every", ""),

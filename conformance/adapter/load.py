@@ -8,6 +8,7 @@ import sys
 import types
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
+from typing import Any
 
 from conformance._resources import folder
 from conformance.adapter.protocol import Adapter
@@ -30,16 +31,16 @@ def load_adapter(name: str) -> Adapter:
     """
     factory = _factory(name)
     try:
-        adapter = factory()
+        adapter: Adapter = factory()
     except Exception as error:
         raise AdapterError(f"the adapter {name!r} cannot be constructed: {_said(error)}") from error
     missing = [item for item in ("name", "environment", "binding", "run") if not hasattr(adapter, item)]
     if missing:
         raise AdapterError(f"{name!r} is not an adapter: it has no {', '.join(missing)}; see conformance.Adapter")
-    return adapter  # type: ignore[no-any-return]
+    return adapter
 
 
-def _factory(name: str):  # type: ignore[no-untyped-def]
+def _factory(name: str) -> Any:
     if ":" in name:
         module_name, _, attribute = name.partition(":")
         return _attribute(_import(module_name, name), attribute, name)
@@ -52,8 +53,9 @@ def _factory(name: str):  # type: ignore[no-untyped-def]
                 return point.load()
             except Exception as error:
                 raise AdapterError(f"the adapter {name!r} ({point.value}) cannot be loaded: {_said(error)}") from error
+    there = ", ".join(built_in())
     raise AdapterError(
-        f"there is no framework {name!r}; there are: {', '.join(built_in())}, and module:Class for an adapter of your own"
+        f"there is no framework {name!r}; there are: {there}, and module:Class for an adapter of your own"
     )
 
 
@@ -63,14 +65,15 @@ def _import(module_name: str, name: str) -> types.ModuleType:
     except ModuleNotFoundError as error:
         if error.name and not module_name.startswith(error.name):
             raise AdapterError(
-                f"the framework {name!r} was asked for, but {error.name!r} is not installed here; install it, or leave it out"
+                f"the framework {name!r} was asked for, but {error.name!r} is not installed here; "
+                "install it, or leave it out"
             ) from error
         raise AdapterError(f"the adapter {name!r} cannot be found: there is no module {error.name!r}") from error
     except Exception as error:
         raise AdapterError(f"the adapter {name!r} cannot be imported: {_said(error)}") from error
 
 
-def _attribute(module: types.ModuleType, attribute: str, name: str):  # type: ignore[no-untyped-def]
+def _attribute(module: types.ModuleType, attribute: str, name: str) -> Any:
     if not hasattr(module, attribute):
         raise AdapterError(f"the adapter {name!r} cannot be found: module {module.__name__!r} has no {attribute!r}")
     return getattr(module, attribute)

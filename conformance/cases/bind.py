@@ -30,11 +30,23 @@ def make_tape(
             number = arithmetic.constant(float(item.default or 0))
             inputs[name] = Term(arithmetic.broadcast(number, _shape_of(spec, stack.layout, name)))
     numbers = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)} | dict(more or {})
-    return Tape(arithmetic, stack.layout, inputs, numbers, lambda axis: expand(spec.dims[axis], tuple(stack.layout)))
+    layout = whole_layout(spec, stack.layout)
+    return Tape(arithmetic, layout, inputs, numbers, lambda axis: expand(spec.dims[axis], tuple(layout)), spec.joints)
+
+
+def whole_layout(spec: Spec, layout: Mapping[str, int]) -> Mapping[str, int]:
+    """A layout with the second axes that its formula uses for pairs."""
+    copies = {dim.name: layout[dim.like] for dim in spec.dims.values() if dim.kind == "copy" and dim.like in layout}
+    return {**layout, **copies} if copies else layout
+
+
+def rank_of(spec: Spec, layout: Mapping[str, int]) -> int:
+    """The rank of full-rank arrays: one axis for the case, one for each of the layout."""
+    return 1 + len(whole_layout(spec, layout))
 
 
 def _shape_of(spec: Spec, layout: Mapping[str, int], name: str) -> tuple[int, ...]:
-    mine = axes_of(spec, name, tuple(layout))
+    mine, layout = axes_of(spec, name, tuple(layout)), whole_layout(spec, layout)
     return (1, *(size if axis in mine else 1 for axis, size in layout.items()))
 
 
@@ -45,12 +57,12 @@ def full_rank(spec: Spec, layout: Mapping[str, int], name: str, array: NDArray[A
     order = sorted(range(len(mine)), key=lambda i: list(layout).index(mine[i]))
     array = array.transpose((0, *(i + 1 for i in order)))
     sizes = dict(zip((mine[i] for i in order), array.shape[1:], strict=True))
-    return array.reshape((array.shape[0], *(sizes.get(axis, 1) for axis in layout)))
+    return array.reshape((array.shape[0], *(sizes.get(axis, 1) for axis in whole_layout(spec, layout))))
 
 
 def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     """For "value" and each name in `wrt`: the full-rank shape to broadcast to, and the shape the framework gives it."""
-    k, layout = len(stack), stack.layout
+    k, layout = len(stack), whole_layout(spec, stack.layout)
     axes = tuple(layout)
     dims = {name: axes_of(spec, name, axes) for name in spec.inputs}
     root = spec.reduce[stack.parameters.get("reduction", "none")]
@@ -60,12 +72,12 @@ def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tup
     shapes = {"value": ((k, *full), (k, *value))}
     for name in wrt:
         array = stack.inputs[name]
-        shapes[name] = (full_rank(spec, layout, name, np.empty(array.shape, bool)).shape, array.shape)
+        shapes[name] = (full_rank(spec, stack.layout, name, np.empty(array.shape, bool)).shape, array.shape)
     return shapes
 
 
 def spread(mask: NDArray[np.bool_], full: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A full-rank condition in the shape of an output; along axes that the output lacks, it is enough that it holds once."""
+    """A full-rank condition in the shape of an output; along axes that the output lacks, it need hold only once."""
     lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)
     return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)
 
@@ -73,6 +85,6 @@ def spread(mask: NDArray[np.bool_], full: tuple[int, ...], shape: tuple[int, ...
 def outside(spec: Spec, stack: Stack) -> list[Input | Param]:
     """The inputs and parameters of which some value lies outside its stated domain."""
     arrays = {n: full_rank(spec, stack.layout, n, a).astype(np.float64) for n, a in stack.inputs.items()}
-    tape = make_tape(spec, stack, Plain(np.dtype(np.float64), len(stack.layout) + 1), arrays)
-    items = [*(spec.inputs[name] for name in stack.inputs), *spec.params.values()]
+    tape = make_tape(spec, stack, Plain(np.dtype(np.float64), rank_of(spec, stack.layout)), arrays)
+    items: list[Input | Param] = [*(spec.inputs[name] for name in stack.inputs), *spec.params.values()]
     return [item for item in items if item.domain is not None and not tape.cond(item.domain).true.all()]

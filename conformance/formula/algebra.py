@@ -43,13 +43,18 @@ class Algebra:
             if one.zero is not None and one.zero.all() and self._covers(other, one):
                 return other
         both = None if x.zero is None or y.zero is None else x.zero & y.zero
-        return Term(self.arithmetic.add(x.data, y.data), both)
+        data = self._kept(y, x.data, self._kept(x, y.data, self.arithmetic.add(x.data, y.data)))
+        return Term(data, both)
+
+    def _kept(self, one: Term, other: Data, result: Data) -> Data:
+        """`result`, or the other operand, unrounded, where `one` is a structural zero."""
+        return result if one.zero is None else self.arithmetic.select(one.zero, other, result)
 
     def sub(self, x: Term, y: Term) -> Term:
         """x − y."""
         if y.zero is not None and y.zero.all() and self._covers(x, y):
             return x
-        return Term(self.arithmetic.sub(x.data, y.data))
+        return Term(self._kept(y, x.data, self.arithmetic.sub(x.data, y.data)))
 
     def _covers(self, x: Term, y: Term) -> bool:
         shape = self.shape(x)
@@ -107,12 +112,15 @@ class Algebra:
 
     def sum(self, x: Term, axes: Axes) -> Term:
         """The sum over `axes`."""
-        zero = None if x.zero is None else np.broadcast_to(x.zero, self.shape(x)).all(axis=axes, keepdims=True)
+        zero: Mask | None = x.zero
+        if zero is not None:
+            zero = np.all(np.broadcast_to(zero, self.shape(x)), axis=axes, keepdims=True)
         return Term(self.arithmetic.sum(x.data, axes), zero)
 
     def sum_to(self, x: Term, shape: tuple[int, ...]) -> Term:
         """x summed over the axes on which `shape` has 1: the adjoint of broadcasting."""
-        axes = tuple(i for i, (have, want) in enumerate(zip(self.shape(x), shape, strict=True)) if want == 1 and have != 1)
+        sizes = enumerate(zip(self.shape(x), shape, strict=True))
+        axes = tuple(i for i, (have, want) in sizes if want == 1 and have != 1)
         return self.sum(x, axes) if axes else x
 
     def broadcast(self, x: Term, shape: tuple[int, ...]) -> Term:

@@ -23,8 +23,8 @@ Axes = tuple[int, ...]
 class Cond:
     """A condition, elementwise.
 
-    `open` marks where its sides lie within their own error of each other in the dtype, so that either may hold; `unsure`
-    where even the reference cannot tell.
+    `open` marks where its sides lie within their own error of each other in the dtype, so that either may hold;
+    `unsure` where even the reference cannot tell.
     """
 
     true: Mask
@@ -43,8 +43,8 @@ class Cond:
     def joined(self, other: Cond, *, every: bool) -> Cond:
         """`and` (every) or `or` of two conditions."""
         true = self.true & other.true if every else self.true | other.true
-        loose = (_join(self.true, a, other.true, b, every) for a, b in ((self.open, other.open), (self.unsure, other.unsure)))
-        return Cond(true, *loose)
+        pairs = ((self.open, other.open), (self.unsure, other.unsure))
+        return Cond(true, *(_join(self.true, a, other.true, b, every) for a, b in pairs))
 
 
 def either_mask(true: Mask, *others: Mask | None) -> Mask:

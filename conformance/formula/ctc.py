@@ -69,13 +69,14 @@ class Lattice:
     def _ends(self) -> Mask:
         """The states in which a path may end."""
         place, last = np.arange(self.states.shape[-1]), 2 * self.label_counts[..., None]
-        return ((place == last) | (place == last - 1))[..., None]
+        ends: Mask = (place == last) | (place == last - 1)
+        return ends[..., None]
 
     @cached_property
     def _emissions(self) -> list[Data]:
         """For each time step the log-probability of each state's class: (case, batch, state, 1)."""
-        a, place = self.arithmetic, self.states[:, :, None, :]
-        return [a.restructure(a.gather(frame, a.whole(place), LAST), lambda x: x.swapaxes(STATE, LAST)) for frame in self.frames]
+        a, place = self.arithmetic, self.arithmetic.whole(self.states[:, :, None, :])
+        return [a.restructure(a.gather(frame, place, LAST), lambda x: x.swapaxes(STATE, LAST)) for frame in self.frames]
 
     def _running(self, t: int) -> Mask:
         return (t < self.frame_counts)[..., None, None]
@@ -155,16 +156,16 @@ class Frame:
         order = (0, *self.batch, *axes)
         rest = tuple(i for i in range(array.ndim) if i not in order)
         moved = array.transpose((*order, *rest))
-        return moved.reshape((moved.shape[0], moved.shape[1] if self.batch else 1, *(array.shape[axis] for axis in axes)))
+        batch = moved.shape[1] if self.batch else 1
+        return moved.reshape((moved.shape[0], batch, *(array.shape[axis] for axis in axes)))
 
     def back(self, array: NDArray[Any], *axes: int) -> NDArray[Any]:
         """The reverse of `front`."""
         shape = [1] * self.rank
-        kept = dict(zip((0, *self.batch, *axes), (array.shape[0], *((array.shape[1],) if self.batch else ()), *array.shape[2:]), strict=True))
-        for axis, size in kept.items():
-            shape[axis] = size
         order = (0, *self.batch, *axes)
         squeezed = array if self.batch else array[:, 0]
+        for axis, size in zip(order, squeezed.shape, strict=True):
+            shape[axis] = size
         return squeezed.transpose(sorted(range(len(order)), key=order.__getitem__)).reshape(shape)
 
     def from_batch(self, arithmetic: Arithmetic, x: Data) -> Data:
@@ -178,15 +179,16 @@ class Frame:
 
 
 def lattice_of(tape: Tape, node: Node) -> tuple[Lattice, Frame]:
-    """The lattice of a node `ctc_log_likelihood(log_probs, targets, input_lengths, target_lengths, over=(T, N, C, S), blank=)`."""
+    """The lattice of a `ctc_log_likelihood(log_probs, targets, input_lengths, target_lengths, blank)`, and its axes."""
     a, names = tape.algebra.arithmetic, node.over or ()
     (time,), batch, (classes,), (labels,) = (tape.axes_named(name) for name in names)
     frame = Frame(tape.algebra.rank, time, batch, classes, labels)
     x, y, frames, lengths = (tape.term(arg).data for arg in node.args[:4])
-    steps = [
-        a.restructure(x, lambda array, t=t: frame.front(array, time, classes)[:, :, t, None, :])  # type: ignore[misc]
-        for t in range(a.shape(x)[time])
-    ]
+
+    def step(t: int) -> Data:
+        return a.restructure(x, lambda array: frame.front(array, time, classes)[:, :, t, None, :])
+
+    steps = [step(t) for t in range(a.shape(x)[time])]
     whole = [frame.front(a.integers(item), labels) for item in (y, frames, lengths)]
     outer = np.broadcast_shapes(a.shape(steps[0])[:2], *(item.shape[:2] for item in whole))
     y_, f, n = (np.broadcast_to(item, (*outer, item.shape[2])) for item in whole)

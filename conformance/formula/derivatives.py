@@ -6,10 +6,11 @@ the arithmetic of the tape, so its error is analysed like any other number's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from conformance.formula.algebra import Term
+from conformance.formula.arithmetic import Cond
 from conformance.formula.node import Node
 
 if TYPE_CHECKING:
@@ -47,20 +48,24 @@ def _xlogy(shift: float) -> Rule:
     return rule
 
 
+def _gates(tape: Tape, args: Sequence[Node], first: Cond, g: Term) -> tuple[Term | None, ...]:
+    """g for the first of two arguments where the condition holds, for the second where it does not."""
+    conds = (first, first.negated())
+    return tuple(tape.algebra.gate(c, g) if tape.is_active(a) else None for c, a in zip(conds, args, strict=True))
+
+
 def _where(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
     cond = tape.cond(node.args[0])
-    gates = (tape.algebra.gate(c, g) if tape.is_active(a) else None for c, a in zip((cond, cond.negated()), node.args[1:], strict=True))
-    return (None, *gates)
+    return (None, *_gates(tape, node.args[1:], cond, g))
 
 
 def _extreme(order: int) -> Rule:
-    """maximum (1) goes with its first argument where that is not below the other; minimum (-1) where the other is not."""
+    """maximum (1) goes with its first argument where that is not below the other, minimum (-1) where not above."""
 
     def rule(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
         x, y = (tape.term(arg).data for arg in node.args[::order])
         first = tape.algebra.arithmetic.tie(x, y)
-        conds = (first, first.negated())
-        return tuple(tape.algebra.gate(c, g) if tape.is_active(a) else None for c, a in zip(conds, node.args, strict=True))
+        return _gates(tape, node.args, first, g)
 
     return rule
 
@@ -102,11 +107,15 @@ def _unary(factor: Callable[[Tape, Term, Term], Term]) -> Rule:
     return lambda tape, node, g, z: (tape.algebra.mul(g, factor(tape, tape.term(node.args[0]), z)),)
 
 
+def _log1p(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o = tape.algebra
+    return (o.div(g, o.add(o.constant(1), tape.term(node.args[0]))),)
+
+
 def _sigmoid_slope(tape: Tape, x: Term, z: Term) -> Term:
     return tape.algebra.mul(z, tape.algebra.unary("sigmoid", tape.algebra.neg(x)))
 
 
-# A primitive without a rule passes no gradient on: stop_gradient, size, index and the conditions.
 def _ctc(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
     lattice, frame = tape.lattice(node)
     counts = frame.from_frames(tape.algebra.arithmetic, lattice.gradient())
@@ -119,6 +128,7 @@ def _rename(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]
     return (Term(moved, None if g.zero is None else g.zero.swapaxes(first, second)),)
 
 
+# A primitive without a rule passes no gradient on: stop_gradient, size, index and the conditions.
 RULES: Mapping[str, Rule] = {
     "ctc_log_likelihood": _ctc,
     "rename": _rename,
@@ -132,7 +142,7 @@ RULES: Mapping[str, Rule] = {
     "exp": _unary(lambda tape, x, z: z),
     "expm1": _unary(lambda tape, x, z: tape.algebra.unary("exp", x)),
     "log": lambda tape, node, g, z: (tape.algebra.div(g, tape.term(node.args[0])),),
-    "log1p": lambda tape, node, g, z: (tape.algebra.div(g, tape.algebra.add(tape.algebra.constant(1), tape.term(node.args[0]))),),
+    "log1p": _log1p,
     "sqrt": lambda tape, node, g, z: (tape.algebra.div(g, tape.algebra.mul(tape.algebra.constant(2), z)),),
     "sigmoid": _unary(_sigmoid_slope),
     "softplus": _unary(lambda tape, x, z: tape.algebra.unary("sigmoid", x)),

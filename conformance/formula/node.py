@@ -54,7 +54,9 @@ def names_in(root: Node) -> set[str]:
     return {str(node.value) for node in walk(root) if node.op == "name"}
 
 
-def dims_of(root: Node, dims: Mapping[str, tuple[str, ...]], expand: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+def dims_of(
+    root: Node, dims: Mapping[str, tuple[str, ...]], expand: Callable[[str], tuple[str, ...]]
+) -> tuple[str, ...]:
     """The axes of an expression's result, in no particular order.
 
     `dims` gives the axes of each name (none: a number), `expand` the axes that an `over=` name stands for.

@@ -92,7 +92,9 @@ def parse_expression(text: str, builder: Builder | None = None, scope: Mapping[s
     return root
 
 
-def parse_program(text: str, builder: Builder | None = None, replace: Mapping[str, str] | None = None) -> dict[str, Node]:
+def parse_program(
+    text: str, builder: Builder | None = None, replace: Mapping[str, str] | None = None
+) -> dict[str, Node]:
     """The assigned names of `text`, each with its expression, in order.
 
     `replace` maps an assigned name to the text of another expression for it: a form of the formula. Names in that
@@ -107,9 +109,10 @@ def parse_program(text: str, builder: Builder | None = None, replace: Mapping[st
     left = dict(replace or {})
     reader = _Reader(builder, {}, text)
     for statement in tree.body:
-        if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)):
+        target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+        if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
             raise _fault("a statement of a formula is an assignment: name = expression", statement)
-        name = statement.targets[0].id
+        name = target.id
         if name in FUNCTIONS or name in CONSTANTS:
             raise _fault(f"{name!r} is a primitive and cannot be assigned", statement)
         if name in reader.scope:
@@ -133,7 +136,8 @@ def _python(text: str, mode: str) -> ast.AST:
     try:
         return ast.parse(source, mode=mode)
     except SyntaxError as error:
-        raise FormulaError(f"not an expression: {error.msg}", error.lineno or 1, max((error.offset or 1) - 1, 0)) from None
+        line, column = error.lineno or 1, max((error.offset or 1) - 1, 0)
+        raise FormulaError(f"not an expression: {error.msg}", line, column) from None
     except (ValueError, RecursionError, MemoryError):
         raise FormulaError("not an expression: nested too deeply, or holding a null character") from None
 
@@ -222,7 +226,8 @@ class _Reader:
         return self._join("and", parts, tree)
 
     def _boolop(self, tree: ast.BoolOp) -> Node:
-        return self._join("and" if isinstance(tree.op, ast.And) else "or", [self.read(part) for part in tree.values], tree)
+        op = "and" if isinstance(tree.op, ast.And) else "or"
+        return self._join(op, [self.read(part) for part in tree.values], tree)
 
     def _join(self, op: str, parts: list[Node], tree: ast.AST) -> Node:
         node = parts[0]
@@ -232,7 +237,8 @@ class _Reader:
 
     def _call(self, tree: ast.Call) -> Node:
         if not isinstance(tree.func, ast.Name) or tree.func.id not in FUNCTIONS:
-            raise _fault(f"{ast.unparse(tree.func)!r} is not a primitive; there are: {', '.join(sorted(FUNCTIONS))}", tree)
+            there = ", ".join(sorted(FUNCTIONS))
+            raise _fault(f"{ast.unparse(tree.func)!r} is not a primitive; there are: {there}", tree)
         name, signature = tree.func.id, FUNCTIONS[tree.func.id]
         if len(tree.args) != signature.arity:
             raise _fault(f"{name} takes {signature.arity} positional argument(s), not {len(tree.args)}", tree)

@@ -1,4 +1,4 @@
-"""Plain arithmetic: a dtype's own NumPy numbers, no error analysis. What the embedded `numpy` framework computes with."""
+"""Plain arithmetic: a dtype's own NumPy numbers, no error analysis. The embedded `numpy` framework computes with it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Axes, Cond, Mask
+from conformance.formula.arrays import COMPARE, first_of, places, positions
 
 Array = NDArray[Any]
 
@@ -51,32 +52,37 @@ class Plain:
         return z
 
     def unary(self, name: str, x: Array) -> Array:
+        z: Array
         if name == "sigmoid":
             e = np.exp(-np.abs(x))
-            return np.where(x >= 0, self._one, e) / (self._one + e)
-        if name == "softplus":
-            return np.maximum(x, self._one * 0) + np.log1p(np.exp(-np.abs(x)))
-        return getattr(np, name)(x)  # type: ignore[no-any-return]
+            z = np.where(x >= 0, self._one, e) / (self._one + e)
+        elif name == "softplus":
+            z = np.maximum(x, self._one * 0) + np.log1p(np.exp(-np.abs(x)))
+        else:
+            z = getattr(np, name)(x)
+        return z
 
     @property
     def _one(self) -> Array:
         return np.ones((), self.dtype)
 
     def sign(self, x: Array) -> Array:
-        return np.sign(x)
+        z: Array = np.sign(x)
+        return z
 
     def extreme(self, name: str, x: Array, y: Array) -> Array:
-        return getattr(np, name)(x, y)  # type: ignore[no-any-return]
+        z: Array = getattr(np, name)(x, y)
+        return z
 
     def compare(self, op: str, x: Array, y: Array) -> Cond:
-        return Cond(_COMPARE[op](x, y))
+        return Cond(COMPARE[op](x, y))
 
     def tie(self, x: Array, y: Array) -> Cond:
         return Cond(x >= y)
 
     def top(self, x: Array, axes: Axes) -> Cond:
         best = x == x.max(axis=axes, keepdims=True)
-        return Cond(best & (np.cumsum(best, axis=axes[0]) == 1) if len(axes) == 1 else best)
+        return Cond(first_of(best, axes))
 
     def select(self, mask: Mask, x: Array, y: Array) -> Array:
         return np.where(mask, x, y)
@@ -88,17 +94,20 @@ class Plain:
         return np.where(cond.true, g, np.zeros((), self.dtype))
 
     def sum(self, x: Array, axes: Axes) -> Array:
-        return np.sum(x, axis=axes, keepdims=True, dtype=self.dtype)
+        z: Array = np.sum(x, axis=axes, keepdims=True, dtype=self.dtype)
+        return z
 
     def max(self, x: Array, axes: Axes) -> Array:
-        return np.max(x, axis=axes, keepdims=True)
+        z: Array = np.max(x, axis=axes, keepdims=True)
+        return z
 
     def _scaled(self, x: Array, axes: Axes, mask: Mask | None) -> tuple[Array, Array, Array]:
-        lowest = np.array(-np.inf, self.dtype)
+        lowest = self.dtype.type(-np.inf)
         seen = x if mask is None else np.where(mask, x, lowest)
-        peak = np.max(seen, axis=axes, keepdims=True, initial=lowest)
-        terms = np.where(np.isinf(peak) & (seen == peak), np.where(peak > 0, self._one, 0 * self._one), np.exp(seen - peak))
-        return peak, terms, np.sum(terms, axis=axes, keepdims=True, dtype=self.dtype)
+        peak: Array = np.max(seen, axis=axes, keepdims=True, initial=lowest)
+        at_infinity = np.where(peak > 0, self._one, 0 * self._one)
+        terms = np.where(np.isinf(peak) & (seen == peak), at_infinity, np.exp(seen - peak))
+        return peak, terms, self.sum(terms, axes)
 
     def logsumexp(self, x: Array, axes: Axes, mask: Mask | None) -> Array:
         peak, _, total = self._scaled(x, axes, mask)
@@ -110,40 +119,35 @@ class Plain:
 
     def log_softmax(self, x: Array, axes: Axes) -> Array:
         peak, _, total = self._scaled(x, axes, None)
-        return (x - peak) - np.log(total)
+        z: Array = (x - peak) - np.log(total)
+        return z
 
     def norm(self, x: Array, p: float, axes: Axes) -> Array:
         size = np.abs(x)
-        biggest = np.max(size, axis=axes, keepdims=True, initial=0)
+        biggest: Array = np.max(size, axis=axes, keepdims=True, initial=0)
         if np.isinf(p) or x.size == 0:
             return biggest.astype(self.dtype)
         if p == 1:
-            return np.sum(size, axis=axes, keepdims=True, dtype=self.dtype)
+            return self.sum(size, axes)
         scale = np.where(biggest > 0, biggest, self._one)
-        total = np.sum(np.power(size / scale, self.dtype.type(p)), axis=axes, keepdims=True, dtype=self.dtype)
+        total = self.sum(np.power(size / scale, self.dtype.type(p)), axes)
         root = np.sqrt(total) if p == 2 else np.power(total, self.dtype.type(1 / p))
         return np.where(np.isinf(biggest), biggest, scale * root)
 
     def norm_gradient(self, x: Array, norm: Array, p: float, axes: Axes) -> Array:
         if p == 1:
-            return np.sign(x)
+            return self.sign(x)
         if np.isinf(p):
-            return self.gate(self.top(np.abs(x), axes), np.sign(x))
-        ratio = x / np.where(norm == 0, self._one, norm)
-        return ratio if p == 2 else np.sign(x) * np.power(np.abs(ratio), self.dtype.type(p - 1))
+            return self.gate(self.top(np.abs(x), axes), self.sign(x))
+        ratio: Array = x / np.where(norm == 0, self._one, norm)
+        return ratio if p == 2 else self.sign(x) * np.power(np.abs(ratio), self.dtype.type(p - 1))
 
     def gather(self, x: Array, index: Array, axis: int) -> Array:
-        n = x.shape[axis]
-        place = np.clip(index.astype(np.float64).astype(np.int64), 0, max(n - 1, 0))
-        shape = list(np.broadcast_shapes(tuple(1 if i == axis else s for i, s in enumerate(x.shape)), place.shape))
-        place = np.broadcast_to(place, shape)
-        shape[axis] = n
+        place, shape = places(self.integers(index), x.shape, axis)
         return np.take_along_axis(np.broadcast_to(x, shape), place, axis)
 
     def index(self, axis: int, size: int) -> Array:
-        shape = [1] * self.rank
-        shape[axis] = size
-        return np.arange(size).reshape(shape)
+        return positions(axis, size, self.rank)
 
     def with_rank(self, rank: int) -> Plain:
         return Plain(self.dtype, rank)
@@ -159,13 +163,3 @@ class Plain:
 
     def join(self, parts: Sequence[Array], axis: int) -> Array:
         return np.concatenate(np.broadcast_arrays(*parts), axis=axis)
-
-
-_COMPARE = {
-    "==": np.equal,
-    "!=": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-}

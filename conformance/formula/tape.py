@@ -24,6 +24,8 @@ class Tape:
         inputs: the arrays of the inputs, of full rank.
         numbers: parameters, as Python numbers; booleans are conditions.
         expand: the axes that an axis name in a formula stands for (`D` for all of `D*`).
+        joints: pairs of nodes (their ids) whose comparison chooses between branches that meet smoothly: nothing is
+            open.
     """
 
     def __init__(
@@ -33,13 +35,15 @@ class Tape:
         inputs: Mapping[str, Term],
         numbers: Mapping[str, Number],
         expand: Callable[[str], Sequence[str]],
+        joints: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:
-        self.algebra = Algebra(arithmetic, len(layout) + 1)
+        self.algebra: Algebra = Algebra(arithmetic, len(layout) + 1)
         self._layout = layout
         self._position = {axis: i + 1 for i, axis in enumerate(layout)}
         self._inputs = inputs
         self._numbers = numbers
         self._expand = expand
+        self._joints = joints
         self._values: dict[int, Term | Cond] = {}
         self._lattices: dict[int, tuple[Lattice, Frame]] = {}
         self._active: frozenset[int] = frozenset()
@@ -135,7 +139,9 @@ class Tape:
             return self._name(str(node.value))
         if node.op in COMPARISONS:
             x, y = (self.term(arg).data for arg in node.args)
-            return self.algebra.arithmetic.compare(node.op, x, y)
+            cond = self.algebra.arithmetic.compare(node.op, x, y)
+            first, second = map(id, node.args)
+            return Cond(cond.true) if {(first, second), (second, first)} & self._joints else cond
         if node.op == "leading":
             (axis,) = self.axes(node)
             return Cond(np.logical_and.accumulate(self.cond(node.args[0]).true, axis=axis))

@@ -14,10 +14,13 @@ from flint import arb
 from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Axes, Cond, Mask
+from conformance.formula.arrays import first_of, places, positions
 
 Array = NDArray[Any]  # of arb objects
 
-ZERO, ONE, _LOWEST = arb(0), arb(1), arb("-inf")
+ZERO: Any = arb(0)
+ONE: Any = arb(1)
+_LOWEST: Any = arb("-inf")
 
 
 class Arbs:
@@ -74,9 +77,8 @@ class Arbs:
     def top(self, x: Array, axes: Axes) -> Cond:
         middle = _each(lambda item: float(item.mid()), x).astype(float)
         best = middle == middle.max(axis=axes, keepdims=True)
-        first = best & (np.cumsum(best, axis=axes[0]) == 1) if len(axes) == 1 else best
         rivals = _each2(lambda a, b: bool(a.overlaps(b)), x, self.max(x, axes)).astype(bool)
-        return _cond(first, rivals & (rivals.sum(axis=axes, keepdims=True) > 1))
+        return _cond(first_of(best, axes), rivals & (rivals.sum(axis=axes, keepdims=True) > 1))
 
     def select(self, mask: Mask, x: Array, y: Array) -> Array:
         return np.where(mask, x, y)
@@ -123,30 +125,26 @@ class Arbs:
             return self.sum(size, axes)
         if p == 2:
             return _each(arb.sqrt, self.sum(x * x, axes))
-        return _each(lambda item: _power(item, 1 / arb(p)), self.sum(_each(lambda item: _power(item, arb(p)), size), axes))
+        total = self.sum(_each(lambda item: _power(item, arb(p)), size), axes)
+        return _each(lambda item: _power(item, 1 / arb(p)), total)
 
     def norm_gradient(self, x: Array, norm: Array, p: float, axes: Axes) -> Array:
         if p == 1:
             return self.sign(x)
         if np.isinf(p):
             return self.gate(self.top(np.abs(x), axes), self.sign(x))
-        ratio = np.where(norm == ZERO, ZERO, x / np.where(norm == ZERO, ONE, norm))
+        ratio: Array = np.where(norm == ZERO, ZERO, x / np.where(norm == ZERO, ONE, norm))
         if p == 2:
             return ratio
-        return self.sign(x) * _each(lambda item: _power(item, arb(p) - 1), np.abs(ratio))
+        z: Array = self.sign(x) * _each(lambda item: _power(item, arb(p) - 1), np.abs(ratio))
+        return z
 
     def gather(self, x: Array, index: Array, axis: int) -> Array:
-        n = x.shape[axis]
-        place = np.clip(_each(lambda item: int(float(item)), index).astype(np.int64), 0, max(n - 1, 0))
-        shape = list(np.broadcast_shapes(tuple(1 if i == axis else s for i, s in enumerate(x.shape)), place.shape))
-        place = np.broadcast_to(place, shape)
-        shape[axis] = n
+        place, shape = places(self.integers(index), x.shape, axis)
         return np.take_along_axis(np.broadcast_to(x, shape), place, axis)
 
     def index(self, axis: int, size: int) -> Array:
-        shape = [1] * self.rank
-        shape[axis] = size
-        return exact(np.arange(size).reshape(shape))
+        return exact(positions(axis, size, self.rank))
 
     def with_rank(self, rank: int) -> Arbs:
         return Arbs(rank)
@@ -182,14 +180,16 @@ def _cond(surely: Mask, unsure: Mask) -> Cond:
 
 
 def _sign(x: arb) -> arb:
-    return ONE if x > 0 else -ONE if x < 0 else ZERO if x == 0 else ZERO.union(ONE).union(-ONE)
+    sign: arb = ONE if x > 0 else -ONE if x < 0 else ZERO if x == 0 else ZERO.union(ONE).union(-ONE)
+    return sign
 
 
 def _power(x: arb, p: arb) -> arb:
     """x^p for x ≥ 0; a ball that holds 0 is taken up to its upper end."""
     if x > 0:
         return x**p
-    return ZERO if x == 0 else ZERO.union(x.abs_upper() ** p)
+    most: arb = ZERO if x == 0 else ZERO.union(x.abs_upper() ** p)
+    return most
 
 
 def _softplus(x: arb) -> arb:

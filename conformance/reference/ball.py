@@ -59,12 +59,13 @@ class Ball:
         return np.where(np.signbit(self.x), -self.m, self.m)
 
     @cached_property
-    def is_scale(self) -> bool:
-        """Whether every number is exactly 0 or a power of two, so that multiplying by it rounds nothing."""
-        if self.b is not None:
-            return False
+    def scale(self) -> Mask | None:
+        """Where the number is exactly 0 or a power of two, so that multiplying by it rounds nothing; None: nowhere."""
         mantissa = np.frexp(self.m)[0]
-        return bool(((mantissa == 0.5) | (mantissa == 0)).all())
+        exact: Mask = (mantissa == 0.5) | (mantissa == 0)
+        if self.b is not None:
+            exact = exact & (self.b == 0).all(axis=0)
+        return exact if exact.any() else None
 
     def bound(self) -> Bound:
         """`b`, zeros where it is exact."""

@@ -1,20 +1,21 @@
 """Ball arithmetic: the error analysis, one rule per operation, for two formats at once.
 
-For z = f(x), with |x̂ − x| ≤ b, a computed ẑ is off by at most the variation of f over [x − b, x + b] plus the rounding of
-the operation itself, u·k·|z| (k: `formats.ULPS`), plus the underflow unit where z is below the normal numbers. The rules
-give that variation, not its first-order part, so they hold where b is not small against x: a quotient by a number that
-may be zero is unbounded. Gradients are computed in the same arithmetic, so one set of rules serves both.
+For z = f(x), with |x̂ − x| ≤ b, a computed ẑ is off by at most the variation of f over [x − b, x + b] plus the rounding
+of the operation itself, u·k·|z| (k: `formats.ULPS`), plus the underflow unit where z is below the normal numbers. The
+rules give that variation, not its first-order part, so they hold where b is not small against x: a quotient by a number
+that may be zero is unbounded. Gradients are computed in the same arithmetic, so one set of rules serves both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.formula.arithmetic import Cond, Mask
+from conformance.formula.arithmetic import Cond, Mask, either_mask
+from conformance.formula.arrays import COMPARE, positions
 from conformance.reference.ball import (
     OVER,
     UNSURE,
@@ -46,7 +47,7 @@ class ElementwiseBalls:
         self.tiny = self._pair(0.0, tiny)
         self.tiny[0] = np.ldexp(np.ones((), BOUND), -16494)
         self.min_normal = float(fmt.min_normal)
-        self.max = float(fmt.max)
+        self.max_finite = float(fmt.max)
         self.reorders = reorders  # track what other orders of multiplication may reach
         self.largest = 0.0  # the largest magnitude so far
 
@@ -54,19 +55,27 @@ class ElementwiseBalls:
         return np.array([first, second]).astype(BOUND).reshape((2,) + (1,) * self.rank)
 
     def ball(
-        self, x: Quad, b: Bound | None, args: tuple[Ball, ...], k: float = 1.0, loose: Bound | None = None
+        self,
+        x: Quad,
+        b: Bound | None,
+        args: tuple[Ball, ...],
+        k: float = 1.0,
+        loose: Bound | None = None,
+        rounds: Mask | None = None,
     ) -> Ball:
-        """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself."""
+        """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself; by u where
+        `rounds` and nothing elsewhere, if that is given."""
         flags = either(*(arg.flags for arg in args))
         z = Ball(x, b, None, flags, loose)
         m = z.m
-        if k:
-            b = self.u * k * m if b is None else b + self.u * k * m
+        if rounds is not None or k:
+            added = self.u * (k if rounds is None else rounds) * m
+            b = added if b is None else b + added
         top = m.max(initial=0)
-        if m.size and not (m.min() >= self.min_normal and top <= self.max / 2):
+        if m.size and not (m.min() >= self.min_normal and top <= self.max_finite / 2):
             b, flags = self._extremes(m, b, flags)
         if loose is not None:
-            flags = either(flags, flagged(np.isfinite(m) & (loose > self.max), OVER))
+            flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
         if top > self.largest and np.isfinite(top):
             self.largest = float(min(top, 1e308))
         if b is z.b and flags is z.flags:
@@ -82,11 +91,11 @@ class ElementwiseBalls:
             b = added if b is None else b + added
         if b is not None:
             finite = np.isfinite(m)
-            large = finite & (m + b[1] > self.max)
+            large = finite & (m + b[1] > self.max_finite)
             if not finite.all():
                 b = np.where(finite, b, 0)
         else:
-            large = np.isfinite(m) & (m > self.max)
+            large = np.isfinite(m) & (m > self.max_finite)
         return b, either(flags, flagged(large, OVER))
 
     def constant(self, value: float, *, exact: bool = True) -> Ball:
@@ -96,7 +105,7 @@ class ElementwiseBalls:
         return Ball(x, self._pair(0.0, max(self.format.unit * abs(value), self.format.tiny / 2)))
 
     def shape(self, x: Ball) -> tuple[int, ...]:
-        return x.x.shape  # type: ignore[no-any-return]
+        return x.x.shape
 
     def broadcast(self, x: Ball, shape: tuple[int, ...]) -> Ball:
         b = None if x.b is None else np.broadcast_to(x.b, (2, *shape))
@@ -119,17 +128,17 @@ class ElementwiseBalls:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
 
     def mul(self, x: Ball, y: Ball) -> Ball:
-        exact = x.is_scale or y.is_scale
+        exact = either_mask(np.zeros((), bool), x.scale, y.scale)
         if x.b is None or y.b is None:
-            b = None if x.b is y.b else x.reach * y.b if x.b is None else y.reach * x.b  # type: ignore[operator]
+            b = x.reach * y.b if y.b is not None else None if x.b is None else y.reach * x.b
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
-        return self._with_hull(self.ball(x.x * y.x, _sane(b), (x, y), 0.0 if exact else 1.0, loose), hull_product(x, y))
+        return self._with_hull(self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, ~exact), hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
-        exact = y.is_scale
+        exact = either_mask(np.zeros((), bool), y.scale)
         if y.b is None:
             b = None if x.b is None else x.b / y.m
         else:
@@ -137,7 +146,7 @@ class ElementwiseBalls:
             b = (x.bound() + (x.reach / y.m) * y.b) / np.where(room > 0, room, np.nan)
             b = np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / y.m, 1) if self.reorders else None
-        return self._with_hull(self.ball(z, _sane(b), (x, y), 0.0 if exact else 1.0, loose), hull_quotient(x, y))
+        return self._with_hull(self.ball(z, _sane(b), (x, y), 1.0, loose, ~exact), hull_quotient(x, y))
 
     def power(self, x: Ball, k: int) -> Ball:
         z = x
@@ -164,7 +173,7 @@ class ElementwiseBalls:
         return magnitude(x.x - y.x), room
 
     def compare(self, op: str, x: Ball, y: Ball) -> Cond:
-        true = _COMPARE[op](x.x, y.x)
+        true = COMPARE[op](x.x, y.x)
         if x.b is None and y.b is None:
             return Cond(true)
         gap, room = self._gap(x, y)
@@ -231,9 +240,7 @@ class ElementwiseBalls:
         return Ball(z.x, b, (np.where(cond.open, below, zl), np.where(cond.open, above, zh)), flags, z.loose)
 
     def index(self, axis: int, size: int) -> Ball:
-        shape = [1] * self.rank
-        shape[axis] = size
-        return Ball(quad(np.arange(size).reshape(shape)))
+        return Ball(quad(positions(axis, size, self.rank)))
 
     def whole(self, array: NDArray[np.int64]) -> Ball:
         return Ball(quad(array))
@@ -257,8 +264,8 @@ class ElementwiseBalls:
             b = np.concatenate([np.broadcast_to(part.bound(), (2, *shape)) for part in full], axis=axis + 1)
         flags = None
         if any(part.flags is not None for part in full):
-            none = np.uint8(0)
-            flags = np.concatenate([np.broadcast_to(none if p.flags is None else p.flags, shape) for p in full], axis=axis)
+            every = (np.uint8(0) if part.flags is None else part.flags for part in full)
+            flags = np.concatenate([np.broadcast_to(item, shape) for item in every], axis=axis)
         loose = None
         if any(part.loose is not None for part in full):
             loose = np.concatenate([np.broadcast_to(part.swell, shape) for part in full], axis=axis)
@@ -280,11 +287,13 @@ def _sign(x: Quad) -> Quad:
 
 def _sigmoid(x: Quad) -> Quad:
     e = np.exp(-np.abs(x))
-    return np.where(np.signbit(x), e, ONE) / (ONE + e)
+    z: Quad = np.where(np.signbit(x), e, ONE) / (ONE + e)
+    return z
 
 
 def _softplus(x: Quad) -> Quad:
-    return np.maximum(x, ZERO) + np.log1p(np.exp(-np.abs(x)))
+    z: Quad = np.maximum(x, ZERO) + np.log1p(np.exp(-np.abs(x)))
+    return z
 
 
 def _exp_variation(x: Bound, b: Bound) -> Bound:
@@ -294,7 +303,8 @@ def _exp_variation(x: Bound, b: Bound) -> Bound:
 def _sigmoid_slope(x: Bound) -> Bound:
     """The derivative of the sigmoid, the largest on an interval at its point nearest to 0."""
     e = np.exp(-x)
-    return e / (1 + e) ** 2
+    slope: Bound = e / (1 + e) ** 2
+    return slope
 
 
 def _log_variation(x: Bound, b: Bound) -> Bound:
@@ -307,7 +317,7 @@ def _sqrt_variation(x: Bound, z: Bound, b: Bound) -> Bound:
     return np.where(b <= x, np.where(b == 0, 0, inside), np.maximum(z, np.sqrt(b)))
 
 
-_FUNCTIONS = {
+_FUNCTIONS: Mapping[str, Callable[[Quad], Quad]] = {
     "abs": np.abs,
     "exp": np.exp,
     "expm1": np.expm1,
@@ -318,7 +328,7 @@ _FUNCTIONS = {
     "softplus": _softplus,
 }
 # The variation of f over [x − b, x + b], from x, |f(x)| and b.
-_VARIATION = {
+_VARIATION: Mapping[str, Callable[[Ball, Bound, Bound], Bound]] = {
     "abs": lambda x, z, b: b,
     "exp": lambda x, z, b: _exp_variation(x.signed, b),
     "expm1": lambda x, z, b: _exp_variation(x.signed, b),
@@ -327,12 +337,4 @@ _VARIATION = {
     "sqrt": lambda x, z, b: _sqrt_variation(x.m, z, b),
     "sigmoid": lambda x, z, b: np.minimum(b * _sigmoid_slope(np.maximum(x.m - b, 0)), 1),
     "softplus": lambda x, z, b: b * np.exp(np.minimum(x.signed + b, 0)),
-}
-_COMPARE = {
-    "==": np.equal,
-    "!=": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
 }

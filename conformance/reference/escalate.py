@@ -12,7 +12,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.bind import full_rank, make_tape, output_shapes, rank_of
 from conformance.cases.case import Stack
 from conformance.reference.arbs import Arbs, exact
 from conformance.reference.numbers import Numbers
@@ -34,7 +34,9 @@ def precision(bits: int) -> Iterator[None]:
         flint.ctx.prec = before
 
 
-def escalate(spec: Spec, stack: Stack, numbers: dict[str, Numbers], doubtful: dict[str, NDArray[np.bool_]]) -> dict[str, Numbers]:
+def escalate(
+    spec: Spec, stack: Stack, numbers: dict[str, Numbers], doubtful: dict[str, NDArray[np.bool_]]
+) -> dict[str, Numbers]:
     """`numbers` with those that are `doubtful` replaced, as far as `arb` decides them."""
     left = {name: mask.copy() for name, mask in doubtful.items() if mask.any()}
     found = dict(numbers)
@@ -52,7 +54,7 @@ def escalate(spec: Spec, stack: Stack, numbers: dict[str, Numbers], doubtful: di
 
 def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, NDArray[Any]]:
     """"value" and the gradients in `wrt` as arrays of `arb`, at flint's precision, in the outputs' shapes."""
-    arithmetic = Arbs(len(stack.layout) + 1)
+    arithmetic = Arbs(rank_of(spec, stack.layout))
     inputs = {name: exact(full_rank(spec, stack.layout, name, array)) for name, array in stack.inputs.items()}
     tape = make_tape(spec, stack, arithmetic, inputs)
     root = spec.reduce[stack.parameters.get("reduction", "none")]
@@ -62,7 +64,8 @@ def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, ND
 
 
 def _filled(n: Numbers, balls: NDArray[Any], doubtful: NDArray[np.bool_]) -> tuple[Numbers, NDArray[np.bool_]]:
-    high, low, error, certified, unsure = (np.array(a) for a in (n.high, n.low, n.error, n.certified, n.unsure))
+    high, low, error = np.array(n.high), np.array(n.low), np.array(n.error)
+    certified, unsure = np.array(n.certified), np.array(n.unsure)
     left = doubtful.copy()
     for place in zip(*np.nonzero(doubtful), strict=True):
         ball = balls[place]
@@ -74,7 +77,5 @@ def _filled(n: Numbers, balls: NDArray[Any], doubtful: NDArray[np.bool_]) -> tup
         low[place], error[place] = float(rest.mid()), np.nextafter(float(abs(rest.rad())), np.inf)
         certified[place], unsure[place], left[place] = True, False, False
     grown = np.maximum(error - n.error, 0)  # the budgets hold the reference's own error
-    done = replace(
-        n, high=high, low=low, error=error, certified=certified, unsure=unsure, tight=n.tight + grown, sound=n.sound + grown
-    )
-    return done, left
+    found = replace(n, high=high, low=low, error=error, certified=certified, unsure=unsure)
+    return replace(found, tight=n.tight + grown, sound=n.sound + grown), left

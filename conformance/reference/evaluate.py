@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, spread
+from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, outside, rank_of, spread
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
 from conformance.formula import Node
+from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.ball import OVER, UNSURE, Ball, Flags, either, parts
 from conformance.reference.balls import SAFETY, C
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
-from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, ulp
-from conformance.reference.quad import BOUND, Bound, quad, split
+from conformance.reference.numbers import Float, Mask, Modulus, Numbers, half_ulp, ulp
+from conformance.reference.quad import BOUND, Bound, quad, split, total
 from conformance.reference.reductions import Balls
 from conformance.spec.layout import match
-from conformance.spec.model import Spec
+from conformance.spec.model import Modulo, Param, Spec
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ def evaluate(
     """
     spec = _spec(criterion)
     case = make_case(spec, inputs, parameters or {}, dtype)
-    names = tuple(name for name in spec.differentiable if name in case.inputs) if wrt is None else tuple(wrt)
+    if refused := [item.name for item in outside(spec, Stack.of(case)) if item.must_raise]:
+        raise UsageError(f"{spec.name}: {refused[0]!r} is out of its domain")
+    wanted = (wrt,) if isinstance(wrt, str) else wrt
+    names = tuple(name for name in spec.differentiable if name in case.inputs) if wanted is None else tuple(wanted)
     if unknown := [name for name in names if name not in spec.differentiable or name not in case.inputs]:
         raise UsageError(f"{spec.name} has no gradient with respect to {', '.join(map(repr, unknown))}")
     stack = Stack.of(case)
@@ -102,11 +106,10 @@ def make_case(spec: Spec, inputs: Mapping[str, Any], parameters: Mapping[str, An
             raise UsageError(f"{spec.name} has no {what} {unknown[0]!r}; it has: {', '.join(known)}")
     if missing := [name for name, item in spec.inputs.items() if item.default is None and inputs.get(name) is None]:
         raise UsageError(f"{spec.name} needs the input {missing[0]!r}")
-    arrays = {
-        name: np.asarray(array, dtype=np.float64 if spec.inputs[name].dtype == "float" else np.int64)
-        for name, array in inputs.items()
-        if array is not None
-    }
+    for name, value in parameters.items():
+        if fault := _fault_of(spec.params[name], value):
+            raise UsageError(f"{spec.name}: {name}={value!r}: {fault}")
+    arrays = {name: _numbers_of(spec, name, array) for name, array in inputs.items() if array is not None}
     layout = match(spec, {name: array.shape for name, array in arrays.items()})
     if layout is None:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
@@ -115,23 +118,88 @@ def make_case(spec: Spec, inputs: Mapping[str, Any], parameters: Mapping[str, An
     return Case(spec.name, dtype, layout, full, arrays)
 
 
-def evaluate_stack(spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subnormals: bool = False) -> dict[str, Numbers]:
-    """The numbers of every output, "value" and each name in `wrt`, for all cases of `stack` at once."""
+def _fault_of(param: Param, value: Any) -> str:
+    if param.type == "choice":
+        return "" if value in param.choices else f"there are: {', '.join(param.choices)}"
+    if param.type == "bool":
+        return "" if isinstance(value, bool | np.bool_) else "True or False is due"
+    kinds = (int, np.integer) if param.type == "integer" else (int, float, np.integer, np.floating)
+    return "" if isinstance(value, kinds) and not isinstance(value, bool) else f"a number of type {param.type} is due"
+
+
+def _numbers_of(spec: Spec, name: str, value: Any) -> NDArray[Any]:
+    whole = spec.inputs[name].dtype == "int"
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise ValueError("complex numbers")
+        numbers = array.astype(np.float64)
+        if whole and numbers.size and not np.array_equal(numbers, np.round(numbers)):
+            raise ValueError("whole numbers are due")
+        return numbers.astype(np.int64) if whole else numbers
+    except (TypeError, ValueError) as error:
+        kind = "integers" if whole else "numbers"
+        raise UsageError(f"{spec.name}: {name!r} is not an array of {kind}: {error}") from None
+
+
+def evaluate_stack(
+    spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subnormals: bool = False, project: bool = False
+) -> dict[str, Numbers]:
+    """The numbers of every output, "value" and each name in `wrt`, for all cases of `stack` at once.
+
+    With `project`, gradients that are defined up to multiples of a direction (`spec.modulo`) come without that part,
+    and say how to take it out of an answer.
+    """
     fmt = FORMATS[stack.dtype]
     with np.errstate(all="ignore"):
-        balls = Balls(fmt, len(stack.layout) + 1, flushes_subnormals=flushes_subnormals)
+        balls = Balls(fmt, rank_of(spec, stack.layout), flushes_subnormals=flushes_subnormals)
         tape, outputs = _evaluated(spec, stack, wrt, balls)
         if balls.largest > fmt.max**0.3:
             # Near overflow it matters in which order factors are multiplied, and every order is sound.
             balls = Balls(fmt, balls.rank, flushes_subnormals=flushes_subnormals, reorders=True)
             tape, outputs = _evaluated(spec, stack, wrt, balls)
         shapes = output_shapes(spec, stack, wrt)
+        projections = {m.of: _Projection(tape, m) for m in spec.modulo if project and m.of in wrt}
+        for name, projection in projections.items():
+            for output in outputs:
+                output[name] = projection.of_ball(output[name])
         found = {}
         for name in ("value", *wrt):
             skipped = "gradient" if name == "value" else "value"
             forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=True) if form.only != skipped]
             found[name] = _numbers([outputs[0][name], *forms], shapes[name], fmt)
+        for name, projection in projections.items():
+            found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
         return _without_derivative(spec, stack, tape, found, shapes)
+
+
+class _Projection:
+    """Takes multiples of a direction p out of a gradient g: g − p Σg / Σp, over one axis."""
+
+    def __init__(self, tape: Tape, modulo: Modulo) -> None:
+        self.algebra = tape.algebra
+        self.axes = tape.axes_named(modulo.over)
+        self.direction = tape.term(modulo.direction)
+
+    def of_ball(self, g: Ball) -> Ball:
+        o, p = self.algebra, self.direction
+        share = o.div(o.sum(Term(g), self.axes), o.sum(p, self.axes))
+        rest: Ball = o.sub(Term(g), o.mul(p, share)).data
+        return rest
+
+    def for_answers(self, shapes: Shapes) -> Modulus:
+        """The same for a framework's answers, exact enough to add nothing to the error."""
+        full, shape = shapes
+        p, axes = np.broadcast_to(self.direction.data.x, full), self.axes
+
+        def split_answer(answer: Float) -> tuple[Float, Float, Float]:
+            g = quad(answer.reshape(full))
+            multiple = total(g, axes) / total(p, axes)
+            high, low = split(g - p * multiple)
+            spread_out = np.broadcast_to(multiple.astype(np.float64), full)
+            return high.reshape(shape), low.reshape(shape), spread_out.reshape(shape)
+
+        return split_answer
 
 
 def _evaluated(spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls) -> tuple[Tape, list[dict[str, Ball]]]:
@@ -146,8 +214,8 @@ def _evaluated(spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls) -> tu
 def _without_derivative(
     spec: Spec, stack: Stack, tape: Tape, found: dict[str, Numbers], shapes: Mapping[str, Shapes]
 ) -> dict[str, Numbers]:
-    """`found` with NaN for the derivatives that do not exist: by a kink whose `subgradient` is none, or of a number that
-    has no value itself though every input is finite (0/0)."""
+    """`found` with NaN for the derivatives that do not exist: by a kink whose `subgradient` is none, or of a number
+    that has no value itself though every input is finite (0/0)."""
     value = found["value"].high
     if value.ndim == 1 and np.isnan(value).any():
         finite = [np.isfinite(array).reshape(len(stack), -1).all(axis=1) for array in stack.inputs.values()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Format:
-    """A binary format: `digits` of significand (hidden bit included), least and greatest exponent of a normal number."""
+    """A binary format: `digits` of significand, hidden bit included; least and greatest exponent of normal numbers."""
 
     name: str
     digits: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from conformance.reference.formats import FORMATS, Format
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+# from an answer: its projection as high + low, and the multiple of the direction that was taken out
+Modulus = Callable[[Float], tuple[Float, Float, Float]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Numbers:
     overflow_sound: Mask  # … or of one of its forms
     certified: Mask
     unsure: Mask  # which branch of a kink is taken is beyond binary128; the interval of choices holds them all
+
+    modulo: Modulus | None = None  # how an answer is projected before it is compared
 
     @property
     def doubtful(self) -> Mask:

@@ -1,7 +1,7 @@
 """binary128 arrays: the only module that touches numpy-quaddtype, and the home of what must be kept away from.
 
-numpy-quaddtype 1.0: casts to and from `longdouble` go through float64, and lose range and digits; `sum` is sequential and
-refuses empty arrays without `initial`; `matmul` and `einsum` are wrong on strided operands and are not used here.
+numpy-quaddtype 1.0: casts to and from `longdouble` go through float64, and lose range and digits; `sum` is sequential
+and refuses empty arrays without `initial`; `matmul` and `einsum` are wrong on strided operands and are not used here.
 Elementwise functions are within 0.75 ulp.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from conformance.formula.arithmetic import Axes, Cond, Mask
+from conformance.formula.arrays import first_of, places
 from conformance.reference.ball import OVER, UNSURE, Ball, either, flagged, over_axes, parts
 from conformance.reference.balls import SAFETY, C, ElementwiseBalls, _sane, _sign
 from conformance.reference.formats import ULPS, sum_factor
@@ -28,8 +29,8 @@ class Balls(ElementwiseBalls):
             b = b + _sum(np.broadcast_to(x.b, (2, *x.x.shape)), axes, 1)
         # A running sum may pass the largest number though the sum itself does not.
         flags = over_axes(x, axes)
-        if size.size and not size.max() <= self.max:
-            flags = either(flags, flagged(np.isfinite(size) & (size > self.max), OVER))
+        if size.size and not size.max() <= self.max_finite:
+            flags = either(flags, flagged(np.isfinite(size) & (size > self.max_finite), OVER))
         loose = _sum(np.broadcast_to(x.swell, x.x.shape), axes) if self.reorders else None
         z = self.ball(total(x.x, axes), _sane(b), (Ball(ZERO, None, None, flags),), 0.0, loose)
         if x.h is None:
@@ -39,15 +40,14 @@ class Balls(ElementwiseBalls):
 
     def max(self, x: Ball, axes: Axes) -> Ball:
         z = peak(x.x, axes)
-        b = None if x.b is None else np.broadcast_to(x.b, (2, *x.x.shape)).max(axis=_shift(axes), keepdims=True)
+        b = None if x.b is None else _max(x.b, x.x.shape, axes)
         return Ball(z, b, None, over_axes(x, axes))
 
     def top(self, x: Ball, axes: Axes) -> Cond:
         z = self.max(x, axes)
         gap, room = self._gap(z, x)
         near = gap <= room
-        first = near & (np.cumsum(near, axis=axes[0]) == 1) if len(axes) == 1 else near
-        true = (gap == 0) & first
+        true = (gap == 0) & first_of(near, axes)
         several = near.sum(axis=axes, keepdims=True) > 1
         if not several.any():
             return Cond(true)
@@ -107,9 +107,10 @@ class Balls(ElementwiseBalls):
     def norm_gradient(self, x: Ball, norm: Ball, p: float, axes: Axes) -> Ball:
         if p == 1:
             return self.sign(x)
-        ratio = self.div(x, norm) if not np.isinf(p) else self.gate(self.top(Ball(np.abs(x.x), x.b), axes), self.sign(x))
-        if p != 2 and not np.isinf(p):
-            ratio = self._signed_power(ratio, p - 1)
+        if np.isinf(p):
+            ratio = self.gate(self.top(Ball(np.abs(x.x), x.b), axes), self.sign(x))
+        else:
+            ratio = self.div(x, norm) if p == 2 else self._signed_power(self.div(x, norm), p - 1)
         near = norm.m <= C * np.sum(norm.bound(), axis=0)
         if not near.any():
             return ratio
@@ -134,16 +135,9 @@ class Balls(ElementwiseBalls):
         return self.ball(size * _sign(r.x), _sane(b), (r,), ULPS["power"])
 
     def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
-        n = x.x.shape[axis]
-        place = np.clip(index.x.astype(np.float64).astype(np.int64), 0, max(n - 1, 0))
-        shape = list(np.broadcast_shapes(tuple(1 if i == axis else s for i, s in enumerate(x.x.shape)), place.shape))
-        place = np.broadcast_to(place, shape)
-        shape[axis] = n
-        full = self.broadcast(x, tuple(shape))
-        take = lambda array, shift=0: np.take_along_axis(array, place if not shift else place[None], axis + shift)  # noqa: E731
-        b = None if full.b is None else take(full.b, 1)
-        h = None if full.h is None else (take(full.h[0]), take(full.h[1]))
-        return Ball(take(full.x), b, h, None if full.flags is None else take(full.flags))
+        place, shape = places(self.integers(index), x.x.shape, axis)
+        full = self.broadcast(Ball(x.x, x.b, x.h, x.flags), shape)
+        return self.restructure(full, lambda array: np.take_along_axis(array, place, axis))
 
 
 class _Exponentials:
@@ -157,7 +151,8 @@ class _Exponentials:
         seen = x.x if mask is None else np.where(mask, x.x, lowest)
         self.axes = axes
         self.peak = peak(seen, axes)
-        gap = np.where(np.isinf(self.peak) & (seen == self.peak), np.where(self.peak > ZERO, ZERO, lowest), seen - self.peak)
+        at_infinity = np.where(self.peak > ZERO, ZERO, lowest)
+        gap = np.where(np.isinf(self.peak) & (seen == self.peak), at_infinity, seen - self.peak)
         if mask is not None:
             gap = np.where(mask, gap, lowest)
         self.mask = mask
@@ -178,8 +173,7 @@ class _Exponentials:
         return np.where(self.p > 0, self.p * b, 0)
 
     def worst(self, b: Bound) -> Bound:
-        seen = np.broadcast_to(np.where(self.p > 0, b, 0), (2, *self.p.shape))
-        return seen.max(axis=_shift(self.axes), keepdims=True)
+        return _max(np.where(self.p > 0, b, 0), self.p.shape, self.axes)
 
 
 def _first(gap: Quad, axes: Axes) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
@@ -196,7 +190,14 @@ def _shift(axes: Axes) -> Axes:
 
 
 def _sum(b: Bound, axes: Axes, shift: int = 0) -> Bound:
-    return np.sum(b, axis=tuple(axis + shift for axis in axes), keepdims=True)
+    z: Bound = np.sum(b, axis=tuple(axis + shift for axis in axes), keepdims=True)
+    return z
+
+
+def _max(b: Bound, shape: tuple[int, ...], axes: Axes) -> Bound:
+    """The largest bounds over `axes` of an array of `shape`."""
+    z: Bound = np.broadcast_to(b, (2, *shape)).max(axis=_shift(axes), keepdims=True)
+    return z
 
 
 def _reduced(x: Ball, axes: Axes) -> Ball:
@@ -206,10 +207,10 @@ def _reduced(x: Ball, axes: Axes) -> Ball:
 def _norm_of(b: Bound, p: float, axes: Axes) -> Bound:
     """The p-norm of the errors: by the triangle inequality, the norm is off by no more."""
     if p == 1:
-        return np.sum(b, axis=axes, keepdims=True)
-    largest = b.max(axis=axes, keepdims=True, initial=0)
+        return _sum(b, axes)
+    largest: Bound = b.max(axis=axes, keepdims=True, initial=0)
     if np.isinf(p):
         return largest
     scale = np.where(largest > 0, largest, 1)
-    ratio = np.sum(np.power(b / scale, np.asarray(p, BOUND)), axis=axes, keepdims=True)
+    ratio = _sum(np.power(b / scale, np.asarray(p, BOUND)), axes)
     return largest * np.power(ratio, 1 / np.asarray(p, BOUND))

@@ -7,7 +7,7 @@ import dataclasses
 from conformance.formula import Builder, Node, parse_program
 from conformance.spec.edges import read_edge_cases
 from conformance.spec.expressions import check_program
-from conformance.spec.formulas import check_reductions, read_forms, read_kinks, read_reduce
+from conformance.spec.formulas import check_reductions, read_forms, read_kinks, read_modulo, read_reduce
 from conformance.spec.model import Spec
 from conformance.spec.parts import make_names, read_dims, read_inputs, read_params
 from conformance.spec.regimes import read_regimes
@@ -32,6 +32,7 @@ def build(source: Source, form: SpecForm) -> Spec | None:
     is_sound = len(source.faults) == before
     differentiable = [name for name, item in inputs.items() if item.differentiable]
     kinks = read_kinks(source, form.kinks, names, scope, builder, differentiable) if scope else ()
+    modulo = read_modulo(source, form.modulo, names, scope, builder, list(dims)) if scope else ()
     forms = read_forms(source, form, names, scope, builder) if scope else ()
     spec = Spec(
         name=form.name,
@@ -46,6 +47,7 @@ def build(source: Source, form: SpecForm) -> Spec | None:
         reductions=form.reduce,
         forms=forms,
         kinks=kinks,
+        modulo=modulo,
         regimes=regimes,
         edge_cases=(),
         references=tuple(form.references),

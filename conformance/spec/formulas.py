@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from conformance.errors import FormulaError
 from conformance.formula import Builder, Node, parse_expression, parse_program
 from conformance.formula.parse import MAX_TEXT
-from conformance.spec.constant import number
 from conformance.spec.expressions import Names, check_expression
-from conformance.spec.model import Form, Kink
-from conformance.spec.schema import FormForm, KinkForm, SpecForm, close
+from conformance.spec.model import Form, Kink, Modulo
+from conformance.spec.schema import FormForm, KinkForm, ModuloForm, SpecForm, close
 from conformance.spec.source import Loc, Misfit, Source
 
 
@@ -122,6 +121,25 @@ def _statements(source: Source, loc: Loc, where: str | list[str]) -> dict[str, t
     return found
 
 
+def read_modulo(
+    source: Source,
+    forms: list[ModuloForm],
+    names: Names,
+    scope: Mapping[str, Node],
+    builder: Builder,
+    dims: Sequence[str],
+) -> tuple[Modulo, ...]:
+    """What gradients are defined up to; an entry with a fault is noted and left out."""
+    found = []
+    for k, item in enumerate(forms):
+        loc: Loc = ("modulo", k)
+        if item.over not in dims:
+            source.fault(source.place((*loc, "over")), f"{item.over!r} is no dim; there are: {', '.join(dims)}")
+        elif check_expression(source, (*loc, "direction"), item.direction, names.plus(scope)):
+            found.append(Modulo(item.of, parse_expression(item.direction, builder, scope), item.over, item.why))
+    return tuple(found)
+
+
 def read_kinks(
     source: Source,
     forms: list[KinkForm],
@@ -143,13 +161,7 @@ def read_kinks(
             if name not in differentiable:
                 there = f"{name!r} is no differentiable input; there are: {', '.join(differentiable)}"
                 source.fault(source.place((*loc, "of", position)), there)
-        try:
-            named = item.subgradient in {"any", "none"}
-            subgradient = item.subgradient if named else float(number(item.subgradient))
-        except FormulaError as error:
-            source.note((*loc, "subgradient"), error)
-            continue
         if good:
             at = parse_expression(item.at, builder, scope)
-            found[kink_id] = Kink(kink_id, at, item.order, subgradient, tuple(item.of), item.why)  # type: ignore[arg-type]
+            found[kink_id] = Kink(kink_id, at, item.order, item.subgradient, tuple(item.of), item.why)
     return tuple(found.values())

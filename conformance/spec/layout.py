@@ -1,8 +1,8 @@
 """From symbolic shapes to concrete axes: which axes a case has, and how large they are.
 
 A *layout* maps the names of the axes that a case has to their sizes, in the order of the spec's dims: `N?` gives "N" or
-nothing, `D*` of rank 2 gives "D0" and "D1". Without its optional axis a criterion takes no further positions (a framework
-could not tell `[C, D0]` from `[N, C]`), so an absent axis goes with every star at its lowest rank.
+nothing, `D*` of rank 2 gives "D0" and "D1". Without its optional axis a criterion takes no further positions (a
+framework could not tell `[C, D0]` from `[N, C]`), so an absent axis goes with every star at its lowest rank.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def axes_of(spec: Spec, name: str, axes: Sequence[str]) -> tuple[str, ...]:
 
 def skeletons(spec: Spec) -> Iterator[tuple[str, ...]]:
     """The combinations of axes that a case of `spec` may have, the fullest presence first."""
-    dims = list(spec.dims.values())
+    dims = [dim for dim in spec.dims.values() if dim.kind != "copy"]
     optional = [dim for dim in dims if dim.kind == "optional"]
     stars = [dim for dim in dims if dim.kind == "star"]
     for present in itertools.product((True, False), repeat=len(optional)):

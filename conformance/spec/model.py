@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from conformance.formula import Node
+from conformance.formula.node import walk
 
 Number = int | float
 Dtype = Literal["float", "int"]
@@ -18,11 +19,12 @@ class Dim:
     """An axis, or a family of axes: `N?` may be absent, `D*` stands for `D0, D1, …` (`rank` of them)."""
 
     name: str  # without its mark
-    kind: Literal["fixed", "optional", "star"] = "fixed"
+    kind: Literal["fixed", "optional", "star", "copy"] = "fixed"
     min: int = 1  # smallest size that is in the domain
     max: int | None = None
     rank: tuple[int, int] = (1, 1)  # star: fewest and most axes
     about: str = ""
+    like: str = ""  # copy: the dim that this is a second axis of, for pairs; no input has it
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,28 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Modulo:
+    """A gradient that is defined up to multiples of `direction` along the dim `over`: the inputs lie on a surface (say,
+    normalised log-probabilities) to which that direction is orthogonal."""
+
+    of: str
+    direction: Node
+    over: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Kink:
     """Where a gradient is not unique.
 
-    `subgradient`: "any" point of the subdifferential agrees, or one number must be met, or there is "none": the
+    `subgradient`: "any" point of the subdifferential agrees, or there is "none": the
     derivative by the inputs in `of` has no value there, and no answer is judged.
     """
 
     id: str
     at: Node  # boolean: true exactly at the kink
     order: int = 1  # the order of the first derivative that jumps
-    subgradient: Literal["any", "none"] | float = "any"
+    subgradient: Literal["any", "none"] = "any"
     of: tuple[str, ...] = ()  # empty: every differentiable input
     why: str = ""
 
@@ -159,10 +172,17 @@ class Spec:
     reductions: Mapping[str, str]  # as written
     forms: tuple[Form, ...]
     kinks: tuple[Kink, ...]
+    modulo: tuple[Modulo, ...]
     regimes: Mapping[str, Regime]
     edge_cases: tuple[EdgeCase, ...]
     references: tuple[str, ...]
     path: str
+
+    @cached_property
+    def joints(self) -> frozenset[tuple[int, int]]:
+        """The pairs of nodes whose comparison is a kink of order 2 or more: both branches have one gradient there."""
+        sides = (node.args for kink in self.kinks if kink.order > 1 for node in walk(kink.at) if node.op == "==")
+        return frozenset((id(x), id(y)) for x, y in sides)
 
     @cached_property
     def differentiable(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from conformance.errors import FormulaError
 from conformance.formula import Builder, Node, names_in, parse_expression
@@ -15,7 +15,7 @@ from conformance.spec.schema import DimForm, InputForm, ParamForm, SpecForm, clo
 from conformance.spec.source import Loc, Misfit, Source
 
 MAX_RANK = 6
-_MARKS = {"": "fixed", "?": "optional", "*": "star"}
+_MARKS: Mapping[str, Literal["fixed", "optional", "star"]] = {"": "fixed", "?": "optional", "*": "star"}
 _DIM = re.compile(r"([A-Za-z][A-Za-z_]*)([?*]?)")
 
 
@@ -32,7 +32,10 @@ def read_dims(source: Source, forms: Mapping[str, DimForm]) -> dict[str, Dim]:
             found[parts[1]] = _dim(parts[1], parts[2], ("dims", key), form)
         except Misfit as error:
             source.note(error.loc, error)
-            found[parts[1]] = Dim(parts[1], _MARKS[parts[2]])  # type: ignore[arg-type]  # so that its name is known
+            found[parts[1]] = Dim(parts[1], _MARKS[parts[2]])  # so that its name is known
+    for name, dim in found.items():
+        if dim.kind == "copy" and (dim.like not in found or found[dim.like].kind in {"copy", "star"}):
+            source.fault(source.place(("dims", name, "like")), f"{dim.like!r} is no dim of one axis")
     return found
 
 
@@ -45,7 +48,11 @@ def _dim(name: str, mark: str, loc: Loc, form: DimForm) -> Dim:
     smallest = 1 if form.min is None else form.min
     if form.max is not None and form.max < smallest:
         raise Misfit((*loc, "max"), f"max {form.max} is below min {smallest}")
-    return Dim(name, _MARKS[mark], smallest, form.max, (fewest, most), form.about)  # type: ignore[arg-type]
+    if form.like is not None:
+        if mark or form.min is not None or form.max is not None:
+            raise Misfit(loc, "a copy of a dim has neither marks nor sizes of its own")
+        return Dim(name, "copy", like=form.like, about=form.about)
+    return Dim(name, _MARKS[mark], smallest, form.max, (fewest, most), form.about)
 
 
 def make_names(form: SpecForm, dims: Mapping[str, Dim]) -> Names:

@@ -41,6 +41,7 @@ class DimForm(_Part):
     min: int | None = Field(default=None, ge=0)
     max: int | None = Field(default=None, ge=1)
     rank: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
+    like: str | None = None
     about: str = ""
 
 
@@ -86,8 +87,17 @@ class KinkForm(_Part):
     id: str | None = None
     at: Expression
     order: int = Field(default=1, ge=1)
-    subgradient: Scalar = "any"
+    subgradient: Literal["any", "none"] = "any"
     of: list[str] = []
+    why: str = ""
+
+
+class ModuloForm(_Part):
+    """A gradient that is defined up to multiples of a direction."""
+
+    of: str
+    direction: Expression
+    over: str
     why: str = ""
 
 
@@ -124,6 +134,7 @@ class SpecForm(_Part):
     forms: list[FormForm] = []
     reduce: Annotated[dict[str, Expression], Field(min_length=1)]
     kinks: list[KinkForm] = []
+    modulo: list[ModuloForm] = []
     regimes: Annotated[dict[str, dict[str, DrawForm]], Field(min_length=1)]
     edge_cases: list[EdgeForm] = []
     references: list[str] = []

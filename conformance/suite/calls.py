@@ -25,11 +25,12 @@ class Problem:
 
     severity: int
     text: str
+    refused: bool = False  # the framework raised: out of domain, that is what it should do
 
 
 @dataclass
 class Answers:
-    """What a framework said about a stack: an array per output, and per case the problems by output ("": all of them)."""
+    """What a framework said about a stack: an array per output, and per case the problems by output ("": all)."""
 
     arrays: dict[str, Array]
     problems: list[dict[str, Problem]]
@@ -71,9 +72,9 @@ def run_call(adapter: Adapter, call: Call) -> Output | Problem:
     try:
         output = adapter.run(call)
     except Unsupported as error:
-        return Problem(UNSUPPORTED, str(error) or "unsupported, without a reason")
+        return Problem(UNSUPPORTED, str(error) or "unsupported, without a reason", refused=True)
     except (Exception, SystemExit) as error:
-        return Problem(ERROR, f"{type(error).__name__}: {error}")
+        return Problem(ERROR, f"{type(error).__name__}: {error}", refused=True)
     if not isinstance(output, Output):
         return Problem(ERROR, f"the adapter returned {type(output).__name__} where conformance.Output is due")
     return output

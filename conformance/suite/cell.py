@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from conformance.adapter import Adapter, Environment
 from conformance.cases.bind import output_shapes, spread
 from conformance.cases.case import Case, Stack
@@ -18,7 +20,7 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged, judge
+from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full, headline
 from conformance.verdict.tally import Finding, Tally, worst_element
@@ -70,24 +72,26 @@ class CellJudge:
             binding = None
         return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
-    def judge_stack(self, stack: Stack) -> None:
-        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`."""
+    def judge_stack(self, stack: Stack) -> float:
+        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad its worst number
+        is (error over budget, at most a million: what `thorough` climbs towards)."""
         self.recipes += 1
         self.cases += len(stack)
-        wrt = self.wrt(tuple(stack.inputs))
+        worst, wrt = 0.0, self.wrt(tuple(stack.inputs))
         numbers, answers = self.evaluate(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
             for output in ("value", *wrt):
                 check = "value" if output == "value" else f"gradient.{output}"
                 self.tally(check).recipes += 1
-                self._judge_output(stack, coverage, check, output, numbers[output], answers)
+                worst = max(worst, self._judge_output(stack, coverage, check, output, numbers[output], answers))
+        return worst
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
         with self.seconds.spent("reference"):
             numbers = evaluate_stack(
-                self.spec, stack, wrt, flushes_subnormals=self.environment.flushes_subnormals
+                self.spec, stack, wrt, flushes_subnormals=self.environment.flushes_subnormals, project=True
             )
             shapes = output_shapes(self.spec, stack, wrt)
         with self.seconds.spent("framework"):
@@ -99,7 +103,9 @@ class CellJudge:
         """The tally of a check."""
         return self.tallies.setdefault(check, Tally())
 
-    def _judge_output(self, stack: Stack, coverage: Coverage, check: str, output: str, numbers: Numbers, answers: Answers) -> None:
+    def _judge_output(
+        self, stack: Stack, coverage: Coverage, check: str, output: str, numbers: Numbers, answers: Answers
+    ) -> float:
         tally = self.tally(check)
         judged = judge(numbers, answers.arrays[output], FORMATS[stack.dtype])
         bad = [k for k in range(len(stack)) if answers.problems[k]]
@@ -107,6 +113,7 @@ class CellJudge:
             tally.measure(judged)
             if judged.at_kink.any():
                 self._note_conventions(stack, tally, output, judged)
+            tally.note_multiple(output, judged)
         for k, severity in enumerate(judged.worst().tolist()):
             problem = answers.problem(output, k) if bad else None
             if problem is not None:
@@ -119,6 +126,8 @@ class CellJudge:
                     finding_of(stack[k], numbers, judged, k),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
+
+        return min(float(np.nan_to_num(judged.ratio, posinf=0.0).max(initial=0.0)), 1e6)
 
     def _note_conventions(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
         shapes = output_shapes(self.spec, stack, () if output == "value" else (output,))[output]
@@ -152,11 +161,13 @@ class CellJudge:
             known=sorted(tally.known),
             message=self.messages.get(name, "") if tally.outcome == "unsupported" else "",
         )
-        check.conventions = [{"kink": kink, "chosen": dict(sorted(c.items()))} for kink, c in tally.conventions.items() if c]
-        if tally.worst is not None and tally.smallest is not None:
+        conventions = ((kink, c) for kink, c in tally.conventions.items() if c)
+        check.conventions = [{"kink": kink, "chosen": dict(sorted(c.items()))} for kink, c in conventions]
+        worst = tally.worst
+        if worst is not None and tally.smallest is not None:
             smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
-            check.message = full(check.id, NAMES[tally.worst.severity], tally.worst, smallest, check.counts, self.command)
-            check.witnesses = [witness("smallest", smallest, self.command), witness("worst", tally.worst, self.command)]
+            check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
+            check.witnesses = [witness("smallest", smallest, self.command), witness("worst", worst, self.command)]
         return check
 
     def _smaller(self, check: str, tally: Tally) -> Finding:
@@ -191,8 +202,10 @@ def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int) -> Finding:
         return Finding(case, AGREES, (), math.nan, math.nan, math.nan, math.nan)
     index = worst_element(judged, k)
     at = (k, *index)
-    ulps, ratio = float(judged.ulps[at]), float(judged.ratio[at])
-    return Finding(case, int(judged.severity[at]), index, float(numbers.high[at]), float(judged.answer[at]), ulps, ratio)
+    wanted, got = float(numbers.high[at]), float(judged.answer[at])
+    return Finding(
+        case, int(judged.severity[at]), index, wanted, got, float(judged.ulps[at]), float(judged.ratio[at])
+    )
 
 
 def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:

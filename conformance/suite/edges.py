@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def _judge_refusal(judge_of: CellJudge, tally: Tally, case: Case) -> None:
     cell = judge_of.cell
     output = run_call(judge_of.adapter, call_of(case, (), cell.device, cell.mode))
     if isinstance(output, Problem):
-        tally.add(AGREES)
+        fault = Finding(case, ERROR, (), math.nan, math.nan, math.nan, math.nan, output.text)
+        tally.add(AGREES if output.refused else ERROR, None if output.refused else fault)
         return
     dtype = DTYPES[case.dtype]
     if not isinstance(output.value, np.ndarray | np.generic) or output.value.dtype != dtype:
@@ -115,7 +117,7 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
         worst = max(worst, found, key=lambda item: item[0])
     severity, finding, covered = worst
     if edge.level == "unspecified" and severity >= INACCURATE and finding is not None:
-        finding = Finding(case, DIFFERS, finding.index, finding.wanted, finding.got, finding.ulps, finding.ratio, finding.text)
+        finding = replace(finding, severity=DIFFERS)
         severity, covered = DIFFERS, Covered([], DIFFERS)
     tally.add(severity, finding, *covered)
 
@@ -125,7 +127,8 @@ def _of_problem(
 ) -> tuple[int, Finding | None, Covered]:
     nan = math.nan
     finding = Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text)
-    return problem.severity, finding, coverage.of_raised(f"{judge_of.cell.id}/{check}", problem.text, 0, problem.severity)
+    covered = coverage.of_raised(f"{judge_of.cell.id}/{check}", problem.text, 0, problem.severity)
+    return problem.severity, finding, covered
 
 
 def _decided(judged: Judged, wanted: NDArray[np.float64]) -> Judged:
@@ -135,7 +138,5 @@ def _decided(judged: Judged, wanted: NDArray[np.float64]) -> Judged:
         return judged
     severity = np.where(nan, np.where(np.isnan(judged.answer), AGREES, FAILS), judged.severity).astype(np.int8)
     ratio = np.where(nan & (severity == FAILS), np.inf, judged.ratio)
-    return Judged(
-        severity, judged.distance, judged.ulps, ratio, judged.answer, judged.at_kink, judged.chosen, judged.overflowed
-    )
+    return replace(judged, severity=severity, ratio=ratio)
 

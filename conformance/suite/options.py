@@ -141,5 +141,6 @@ def _writable(option: str, text: str | None) -> Path | None:
         return None
     path = Path(text)
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise UsageError(f"{option}: {text!r} cannot be written: " + ("it is a folder" if path.is_dir() else "its folder is not there"))
+        why = "it is a folder" if path.is_dir() else "its folder is not there"
+        raise UsageError(f"{option}: {text!r} cannot be written: {why}")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from conformance.spec import load_specs, specs_folder
 from conformance.spec.model import Spec
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
-from conformance.verdict.known import Entry, check_names, read_known
+from conformance.verdict.known import Entry, fault_of, read_known
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,12 @@ def make_plan(options: Options) -> Plan:
     for item in (_framework(name, options) for name in options.frameworks):
         if item.adapter.name in frameworks:
             other = frameworks[item.adapter.name].option
-            raise UsageError(f"--framework {other} and --framework {item.option} are both named {item.adapter.name!r}; judge them apart")
+            both = f"--framework {other} and --framework {item.option}"
+            raise UsageError(f"{both} are both named {item.adapter.name!r}; judge them apart")
         frameworks[item.adapter.name] = item
+    for item in frameworks.values():
+        if hasattr(item.adapter, "specs"):
+            item.adapter.specs = specs  # the built-in numpy computes the formulas of this run
     plan = Plan(options, specs, frameworks)
     for name, framework in frameworks.items():
         for device in dict.fromkeys((*options.devices, *framework.environment.devices)):
@@ -114,9 +119,11 @@ def _framework(name: str, options: Options) -> Framework:
         try:
             environment = adapter.environment()
         except Exception as error:
-            raise AdapterError(f"the adapter {name!r} cannot say what it runs on: {type(error).__name__}: {error}") from error
+            said = f"{type(error).__name__}: {error}"
+            raise AdapterError(f"the adapter {name!r} cannot say what it runs on: {said}") from error
     if not isinstance(environment, Environment):
-        raise AdapterError(f"the adapter {name!r} does not say what it runs on: environment() gave {type(environment).__name__}")
+        given = type(environment).__name__
+        raise AdapterError(f"the adapter {name!r} does not say what it runs on: environment() gave {given}")
     if "/" in adapter.name or not adapter.name:
         raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash")
     built_in = folder("adapters") / f"{adapter.name}.known.yaml"
@@ -136,8 +143,12 @@ def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
 def _check_known(plan: Plan) -> None:
     for framework in plan.frameworks.values():
         for entry in framework.known:
-            for name, spec in plan.specs.items():
-                mine = any(pattern.split("/")[0] == name for pattern in entry.patterns)
-                fault = check_names(entry, spec) if mine else None
-                if fault:
-                    raise UsageError(f"known differences: {fault}")
+            faults = {
+                name: fault_of(entry, spec)
+                for name, spec in plan.specs.items()
+                if any(fnmatch.fnmatchcase(name, pattern.split("/")[0]) for pattern in entry.patterns)
+            }
+            # An entry for several criteria has the witness of one of them; its condition has to fit them all.
+            wrong = [fault for fault in faults.values() if "`when`" in fault]
+            if wrong or (faults and all(faults.values())):
+                raise FileError(f"known differences: {entry.id}: {wrong[0] if wrong else next(iter(faults.values()))}")

@@ -77,7 +77,8 @@ class SuitePlugin:
         if self.options.default_framework:
             there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
             say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
-            lines.append(f"no --framework given, so the built-in numpy is judged: the formulas in NumPy. Installed: {say}")
+            judged = "no --framework given, so the built-in numpy is judged: the formulas in NumPy"
+            lines.append(f"{judged}. Installed: {say}")
         return lines
 
     def pytest_sessionstart(self) -> None:
@@ -97,6 +98,8 @@ class SuitePlugin:
             devices=list(o.devices),
             modes=list(o.modes),
             environment=details,
+            adapters={name: item.option for name, item in self.plan.frameworks.items()},
+            specs=[str(path) for path in o.specs],
         )
         self.journal.begin(info, [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)])
         for cell, reason in self.plan.skipped:
@@ -132,7 +135,8 @@ class SuitePlugin:
         """Results and report; a stale known difference fails the run, and so does a run in which nothing ran."""
         yield
         if self.is_worker:
-            session.config.workeroutput["conformance_deselected"] = sorted(self.deselected)  # type: ignore[attr-defined]
+            worker: Any = session.config
+            worker.workeroutput["conformance_deselected"] = sorted(self.deselected)
         if self.is_worker or session.config.option.collectonly:
             return
         self._finish()
@@ -146,9 +150,8 @@ class SuitePlugin:
         for cell in sorted({cell.id for cell in self.plan.cells} - self.journal.record.judged.keys()):
             if self.interrupted or cell in self.deselected:
                 self.journal.not_run(cell, "interrupted" if self.interrupted else "filtered out: deselected")
-        self.journal.end(
-            time.perf_counter() - self._started, complete=not self.interrupted, stale=stale, fixed_upstream=list(self.fixed)
-        )
+        spent = time.perf_counter() - self._started
+        self.journal.end(spent, complete=not self.interrupted, stale=stale, fixed_upstream=list(self.fixed))
         self.journal.close()
         self.document = results_of(self.journal.record, self.baseline, str(self.options.baseline or ""))
         self._write()

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance.adapter import Adapter
 from conformance.adapter.load import load_adapter
 from conformance.cases.case import Case, Stack
 from conformance.errors import UsageError
 from conformance.record.model import Cell
 from conformance.record.results import read_results
-from conformance.spec import spec_for
+from conformance.spec import Spec, load_specs, specs_folder
 from conformance.suite.cell import CellJudge
 from conformance.suite.edges import judge_edge
 from conformance.verdict.compare import DIFFERS, NAMES
@@ -30,12 +31,18 @@ def replay(results: Path, check_id: str) -> int:
     if not found["witnesses"]:
         raise UsageError(f"{check_id} has no witnesses: it came to {found['outcome']!r}")
     cell = Cell(*(found[name] for name in ("criterion", "framework", "device", "mode", "dtype")))
-    outcomes = [_again(cell, found, witness) for witness in found["witnesses"]]
+    options = document["run"].get("options", {})
+    specs = load_specs([specs_folder(), *(Path(path) for path in options.get("specs", []))])
+    if cell.criterion not in specs:
+        raise UsageError(f"this version of the suite has no criterion {cell.criterion!r}")
+    adapter = load_adapter(options.get("adapters", {}).get(cell.framework, cell.framework))
+    if hasattr(adapter, "specs"):
+        adapter.specs = specs
+    outcomes = [_again(specs[cell.criterion], adapter, cell, found, witness) for witness in found["witnesses"]]
     return int(any(outcome in NAMES[DIFFERS:] for outcome in outcomes))
 
 
-def _again(cell: Cell, check: Mapping[str, Any], witness: Mapping[str, Any]) -> str:
-    spec, adapter = spec_for(cell.criterion), load_adapter(cell.framework)
+def _again(spec: Spec, adapter: Adapter, cell: Cell, check: Mapping[str, Any], witness: Mapping[str, Any]) -> str:
     judge = CellJudge(spec, adapter, adapter.environment(), cell, (), f"conformance replay RESULTS {check['id']}")
     name = check["check"]
     if name.startswith("edge."):

@@ -33,11 +33,13 @@ class Judged:
     at_kink: NDArray[np.bool_]  # where the mathematics leaves a choice
     chosen: Float  # which point of the interval was taken there, from 0 to 1
     overflowed: NDArray[np.bool_]  # inaccurate because an intermediate passed the largest number
+    multiple: Float | None = None  # of the direction up to which the gradient is defined
 
     def worst(self) -> NDArray[np.int8]:
         """The severity of each case."""
         flat = self.severity.reshape(self.severity.shape[0], -1)
-        return flat.max(axis=1, initial=AGREES)
+        worst: NDArray[np.int8] = flat.max(axis=1, initial=AGREES)
+        return worst
 
 
 def judge(numbers: Numbers, answer: Array, fmt: Format) -> Judged:
@@ -48,13 +50,14 @@ def judge(numbers: Numbers, answer: Array, fmt: Format) -> Judged:
 
 def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     finite = np.isfinite(n.high) & np.isfinite(a)
-    off = np.where(finite, (a - n.high) - n.low, 0.0)
+    high, low, multiple = (a, 0.0, None) if n.modulo is None else n.modulo(a)
+    off = np.where(finite, (high - n.high) + (low - n.low), 0.0)
     # Distance to the interval of admissible choices; away from kinks it is a point.
     distance = np.maximum(np.maximum(off - n.above, -n.below - off), 0.0)
     half = np.maximum(half_ulp(n.high, fmt), half_ulp(a, fmt))
     tight, sound = n.tight + half, n.sound + half
     severity = _finite_severity(n, distance, half, tight, sound)
-    severity = np.where(finite, severity, _special_severity(n, a, fmt, sound))
+    severity = np.where(finite, severity, _special_severity(n, a, fmt))
     overflowed = (severity == INACCURATE) & np.isinf(a)
     size = np.maximum(np.abs(n.high), np.where(np.isfinite(a), np.abs(a), 0))
     ratio = np.where(distance == 0, 0.0, distance / tight)
@@ -63,7 +66,7 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     at_kink = finite & (width > 0) & np.isfinite(width)
     chosen = np.where(at_kink, (off + n.below) / width, np.nan)
     ulps = np.where(finite, distance / ulp(size, fmt), np.nan)
-    return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed)
+    return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, multiple)
 
 
 def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sound: Float) -> NDArray[np.int_]:
@@ -75,13 +78,15 @@ def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sou
     return np.where(n.certified | (distance > sound), severity, UNDECIDED)
 
 
-def _special_severity(n: Numbers, a: Float, fmt: Format, sound: Float) -> NDArray[np.int_]:
+def _special_severity(n: Numbers, a: Float, fmt: Format) -> NDArray[np.int_]:
     """Where wanted or got is not finite. NaN is only ever wanted where the mathematics has no value: no verdict."""
     same_sign = np.signbit(a) == np.signbit(n.high)
     right = np.isinf(a) & np.isinf(n.high) & same_sign
-    # In the dtype, the number itself may round to infinity: from half an ulp above the largest one.
-    threshold = fmt.max * (1 + fmt.unit / 2) if fmt.name != "float64" else fmt.max
-    rounds_up = np.isinf(a) & same_sign & (np.abs(n.high) >= threshold - sound)
-    overflow = np.isinf(a) & same_sign & (n.overflow_tight | n.overflow_sound)
-    severity = np.where(right | rounds_up, AGREES, np.where(overflow, INACCURATE, FAILS))
-    return np.where(np.isnan(n.high), UNDECIDED, severity)
+    # A number rounds to infinity from half an ulp above the largest one; `gap` is how far the wanted one is from there.
+    half = 2.0 ** (fmt.max_exponent - fmt.digits)
+    gap = (fmt.max - np.abs(n.high)) - np.copysign(1.0, n.high) * n.low + half
+    infinite = np.isinf(a) & same_sign & ~np.isinf(n.high)
+    vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high))
+    overflow = infinite & ((gap <= n.sound) | n.overflow_tight | n.overflow_sound)
+    severity = np.where(right | (infinite & (gap <= n.tight)), AGREES, np.where(overflow, INACCURATE, FAILS))
+    return np.where(np.isnan(n.high) | vacuous, UNDECIDED, severity)

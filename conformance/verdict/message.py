@@ -1,4 +1,4 @@
-"""The sentences of a verdict. A failure message stands alone: what, where, wanted, got, how far, and how to repeat it."""
+"""The sentences of a verdict. A failure message stands alone: what, where, wanted, got, how far, how to repeat it."""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ def headline(check_id: str, finding: Finding) -> str:
     if finding.text:
         return f"{check_id} {_verb(finding.severity)}: {first_line(finding.text)}"
     at = f" at {list(finding.index)}" if finding.index else ""
-    return (
-        f"{check_id} {_verb(finding.severity)}: wanted {finding.wanted!r}, got {finding.got!r}{at} ({distance(finding)})"
-    )
+    said = f"wanted {finding.wanted!r}, got {finding.got!r}{at} ({distance(finding)})"
+    return f"{check_id} {_verb(finding.severity)}: {said}"
 
 
 def _verb(severity: int) -> str:
@@ -62,7 +61,9 @@ def first_line(text: str, width: int = 200) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def full(check_id: str, outcome: str, worst: Finding, smallest: Finding, counts: Mapping[str, int], command: str) -> str:
+def full(
+    check_id: str, outcome: str, worst: Finding, smallest: Finding, counts: Mapping[str, int], command: str
+) -> str:
     """The whole message of a check that did not agree."""
     tally = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
     lines = [f"{check_id}: {outcome} — {MEANS.get(outcome, '')} ({tally})"]
@@ -87,7 +88,10 @@ def _witness(kind: str, finding: Finding) -> list[str]:
 def describe(finding: Finding, limit: int = 24) -> Sequence[tuple[str, str]]:
     """Inputs, as hexadecimal floats, and parameters of a finding's case, a line each."""
     case = finding.case
-    lines = [(name, f"{_array(array, limit)}  {case.dtype if array.dtype.kind not in 'iu' else 'int64'} {array.shape}") for name, array in case.inputs.items()]
+    lines = []
+    for name, array in case.inputs.items():
+        dtype = "int64" if array.dtype.kind in "iu" else case.dtype
+        lines.append((name, f"{_array(array, limit)}  {dtype} {array.shape}"))
     return [*lines, *((name, _value(value)) for name, value in case.parameters.items())]
 
 
@@ -100,6 +104,7 @@ def _array(array: NDArray[Any], limit: int) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, float | np.floating) or getattr(value, "dtype", None) is not None and value.dtype.kind not in "iub":
+    dtype = getattr(value, "dtype", None)
+    if isinstance(value, float | np.floating) or (dtype is not None and dtype.kind not in "iub"):
         return float(value).hex() if math.isfinite(float(value)) else str(float(value))
     return repr(value.item() if isinstance(value, np.generic) else value)

@@ -1,4 +1,4 @@
-"""What a check came to, case by case: counts, the worst and the smallest witness, conventions, what is known and new."""
+"""What a check came to, case by case: counts, worst and smallest witness, conventions, what is known and what new."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases.case import Case
+from conformance.record.model import roll_up
 from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged
 
 
@@ -29,7 +30,7 @@ class Finding:
     @property
     def rank(self) -> tuple[int, float]:
         """Larger is worse."""
-        return self.severity, self.ratio
+        return self.severity, self.ratio if self.ratio == self.ratio else -1.0
 
 
 def worst_element(judged: Judged, k: int) -> tuple[int, ...]:
@@ -37,7 +38,8 @@ def worst_element(judged: Judged, k: int) -> tuple[int, ...]:
     severity = judged.severity[k, ...]
     if not severity.size:
         return ()
-    score = np.where(severity == severity.max(), np.nan_to_num(judged.ratio[k, ...], nan=0.0, posinf=np.finfo(float).max), -1.0)
+    ratio = np.nan_to_num(judged.ratio[k, ...], nan=0.0, posinf=np.finfo(float).max)
+    score = np.where(severity == severity.max(), ratio, -1.0)
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
 
 
@@ -88,26 +90,23 @@ class Tally:
         if shares.size:
             self.conventions.setdefault(kink, Counter()).update(_share(float(share)) for share in shares)
 
+    def note_multiple(self, output: str, judged: Judged) -> None:
+        """Which multiple of a direction a framework adds, where the gradient is defined up to multiples of it."""
+        if judged.multiple is not None:
+            taken = self.conventions.setdefault(f"multiple in {output}", Counter())
+            for multiple in np.unique(np.round(judged.multiple[np.isfinite(judged.multiple)], 6)):
+                taken[{0.0: "0", 1.0: "1", -1.0: "-1"}.get(float(multiple), "other")] += 1
+
     @property
     def outcome(self) -> str:
         """The worst of all cases; undecided only where nothing was decided."""
-        return roll_up(self.counts)
+        return roll_up(self.counts.elements())
 
     @property
     def new(self) -> str | None:
         """The worst of the cases that no known difference covers; None where that is agreement."""
-        worst = roll_up(self.new_counts)
+        worst = roll_up(self.new_counts.elements())
         return worst if worst in NAMES[INACCURATE:] else None
-
-
-def roll_up(counts: Counter[str]) -> str:
-    """The outcome of a check from its cases' outcomes."""
-    for name in reversed(NAMES[UNDECIDED + 1 :]):
-        if counts[name]:
-            return name
-    if counts["agrees"]:
-        return "agrees"
-    return next((name for name in ("undecided", "unsupported") if counts[name]), "not run")
 
 
 def _share(share: float) -> str:

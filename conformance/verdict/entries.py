@@ -1,0 +1,194 @@
+"""Entries of known-differences files: what they say, and what is wrong with one."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from conformance.cases.case import DTYPES
+from conformance.errors import FileError, FormulaError
+from conformance.formula import parse_expression
+
+
+def text_number(value: Any) -> Any:
+    """A number given as hexadecimal text, or as inf or nan; anything else as it is."""
+    if isinstance(value, str) and ("0x" in value or value.lstrip("+-") in {"inf", "nan"}):
+        return float.fromhex(value)
+    return value
+
+
+Hex = Annotated[float, BeforeValidator(text_number)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Envelope(_Strict):
+    """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
+    comes to: the statements, in place of the formula's, that the framework is known to compute."""
+
+    ulp: float | None = None
+    absolute: float | None = None
+    ratio: float | None = None  # of the tight budget
+    answers: tuple[Hex, ...] = ()
+    raises: str | None = None  # a regular expression for what is raised
+    instead: str = ""
+
+    @field_validator("instead")
+    @classmethod
+    def _is_program(cls, text: str) -> str:
+        try:
+            for _, expression in statements_of(text):
+                parse_expression(expression)
+        except (SyntaxError, FormulaError) as error:
+            raise ValueError(f"not statements of the formula language: {error}") from None
+        return text
+
+
+    @field_validator("raises")
+    @classmethod
+    def _is_pattern(cls, text: str | None) -> str | None:
+        try:
+            re.compile(text or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return text
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Envelope:
+        if not self.model_fields_set:
+            raise ValueError("an envelope says how far off: ulp, absolute, ratio, answers, raises or instead")
+        return self
+
+
+class Witness(_Strict):
+    """The frozen case that shows the difference; replayed in every run that the entry could apply to."""
+
+    dtype: str
+    check: str
+    inputs: dict[str, Any] = Field(default_factory=dict)  # an edge case brings its own
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+    @field_validator("dtype")
+    @classmethod
+    def _is_dtype(cls, name: str) -> str:
+        if name not in DTYPES:
+            raise ValueError(f"there is no dtype {name!r}; there are: {', '.join(DTYPES)}")
+        return name
+
+
+class Entry(_Strict):
+    """One known difference."""
+
+    id: str
+    checks: str | Annotated[tuple[str, ...], Field(min_length=1)]  # patterns of check ids, `*` for anything
+    versions: str
+    kind: Literal["wrong", "inaccurate", "documented", "convention"]
+    envelope: Envelope
+    reason: str = Field(min_length=20)
+    owner: str = Field(min_length=1)
+    link: str = ""
+    when: str = ""
+    witness: Witness
+
+    @field_validator("versions")
+    @classmethod
+    def _is_specifier(cls, text: str) -> str:
+        try:
+            SpecifierSet(text)
+        except InvalidSpecifier as error:
+            raise ValueError(f"not a version range such as '>=2.0,<2.14': {error}") from None
+        return text
+
+    @field_validator("when")
+    @classmethod
+    def _is_condition(cls, text: str) -> str:
+        try:
+            if text and not parse_expression(text).is_boolean:
+                raise ValueError(f"not a condition: {text}")
+        except FormulaError as error:
+            raise ValueError(f"{error} (column {error.column + 1} of {text!r})") from None
+        return text
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The check-id patterns."""
+        return (self.checks,) if isinstance(self.checks, str) else self.checks
+
+    def matches(self, check_id: str) -> bool:
+        """Whether the entry speaks of this check."""
+        return any(fnmatch.fnmatchcase(check_id, pattern) for pattern in self.patterns)
+
+    def applies_to(self, version: str) -> bool:
+        """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
+        try:
+            return SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
+        except InvalidVersion:
+            return False
+
+
+def read_known(path: Path) -> list[Entry]:
+    """The entries of a known-differences file.
+
+    Raises:
+        FileError: it cannot be read, or an entry is wrong: every fault at once.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"the known-differences file {path} cannot be read: {error}") from None
+    except YAMLError as error:
+        why = f"{str(error).splitlines()[-1].strip()} {_place(error)}"
+        raise FileError(
+            f"the known-differences file {path} is not YAML: {why}") from None
+    if data is None:
+        return []
+    if not isinstance(data, list):
+        raise FileError(f"the known-differences file {path} must be a list of entries; see docs/known-differences.md")
+    entries, faults = [], []
+    for i, item in enumerate(data):
+        try:
+            entries.append(Entry.model_validate(item))
+        except ValidationError as error:
+            name = item.get("id", f"entry {i + 1}") if isinstance(item, dict) else f"entry {i + 1}"
+            faults += [f"{path}: {name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.id in seen:
+            faults.append(f"{path}: {entry.id}: the id stands twice")
+        seen.add(entry.id)
+    if faults:
+        raise FileError("\n".join(faults))
+    return entries
+
+
+def _place(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f"(line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+
+
+def statements_of(text: str) -> list[tuple[str, str]]:
+    """The assigned names of a text of statements, each with the text of its expression.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    found = []
+    for statement in ast.parse(text).body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
+            raise ValueError("a statement reads: name = expression")
+        found.append((target.id, ast.get_source_segment(text, statement.value) or ""))
+    return found
