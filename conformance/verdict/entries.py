@@ -150,9 +150,8 @@ def read_known(path: Path) -> list[Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"the known-differences file {path} cannot be read: {error}") from None
     except YAMLError as error:
-        why = f"{str(error).splitlines()[-1].strip()} {_place(error)}"
-        raise FileError(
-            f"the known-differences file {path} is not YAML: {why}") from None
+        why = f"{getattr(error, 'problem', None) or str(error).splitlines()[0]} {_place(error)}"
+        raise FileError(f"the known-differences file {path} is not YAML: {why}") from None
     if data is None:
         return []
     if not isinstance(data, list):

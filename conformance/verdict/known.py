@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from conformance.cases.bind import full_rank, make_tape, output_shapes, rank_of, spread
 from conformance.cases.case import DTYPES, Case, Stack
-from conformance.errors import ConformanceError, UsageError
+from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program
 from conformance.formula.plain import Plain
 from conformance.reference.evaluate import evaluate_stack, make_case
