@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from conformance.cases.case import Case
+from conformance.record.model import roll_up
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers, half_ulp, ulp
 from conformance.verdict.compare import AGREES, ERROR, FAILS, INACCURATE, NAMES, UNDECIDED, Judged, judge
 from conformance.verdict.message import distance, full, headline
-from conformance.verdict.tally import Finding, Tally, roll_up, worst_element
+from conformance.verdict.tally import Finding, Tally, worst_element
 
 NAN, INF = math.nan, math.inf
 DTYPES = {"float64": np.float64, "float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}

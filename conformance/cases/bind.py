@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.case import Stack
+from conformance.cases.case import DTYPES, Stack
+from conformance.cases.steps import largest, smallest_normal
 from conformance.formula import dims_of
 from conformance.formula.algebra import Term
 from conformance.formula.plain import Plain
@@ -19,17 +20,20 @@ from conformance.spec.model import Input, Param, Spec
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def make_tape(
-    spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any], more: Mapping[str, float] | None = None
-) -> Tape:
-    """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults, and
-    `more` are numbers beside the parameters."""
+def dtype_numbers(dtype: str) -> dict[str, float]:
+    """What a condition may say of the dtype: its largest finite and its smallest normal number."""
+    return {"largest": largest(DTYPES[dtype]), "smallest_normal": smallest_normal(DTYPES[dtype])}
+
+
+def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any]) -> Tape:
+    """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults."""
     inputs = {name: Term(array) for name, array in arrays.items()}
     for name, item in spec.inputs.items():
         if name not in inputs:
             number = arithmetic.constant(float(item.default or 0))
             inputs[name] = Term(arithmetic.broadcast(number, _shape_of(spec, stack.layout, name)))
-    numbers = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)} | dict(more or {})
+    given = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)}
+    numbers = dtype_numbers(stack.dtype) | given
     layout = whole_layout(spec, stack.layout)
     return Tape(arithmetic, layout, inputs, numbers, lambda axis: expand(spec.dims[axis], tuple(layout)), spec.joints)
 

@@ -216,12 +216,12 @@ def _without_derivative(
 ) -> dict[str, Numbers]:
     """`found` with NaN for the derivatives that do not exist: by a kink whose `subgradient` is none, or of a number
     that has no value itself though every input is finite (0/0)."""
-    value = found["value"].high
-    if value.ndim == 1 and np.isnan(value).any():
+    value = np.isnan(found["value"].high)
+    if value.any():
         finite = [np.isfinite(array).reshape(len(stack), -1).all(axis=1) for array in stack.inputs.values()]
-        open_ = np.isnan(value) & np.logical_and.reduce(finite)
+        open_ = value & np.logical_and.reduce(finite).reshape((-1,) + (1,) * (value.ndim - 1))
         for name in found.keys() - {"value"}:
-            undefined = open_.reshape((-1,) + (1,) * (found[name].high.ndim - 1))
+            undefined = spread(open_.reshape(shapes["value"][0]), *shapes[name])
             found[name] = replace(found[name], high=np.where(undefined, np.nan, found[name].high))
     for kink in spec.kinks:
         if kink.subgradient == "none":

@@ -180,7 +180,7 @@ class CellJudge:
         def still(case: Case) -> bool:
             nonlocal best
             found = self.retry(case, check)
-            if found is not None and found.severity == best.severity and found.text[:20] == best.text[:20]:
+            if found is not None and found.kind == best.kind:
                 best = found
                 return True
             return False

@@ -114,7 +114,7 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
             severity = int(judged.worst()[0])
             covered = coverage.of(f"{judge_of.cell.id}/{check}", output, judged, 0)
             found = severity, finding_of(case, numbers[output], judged, 0), covered
-        worst = max(worst, found, key=lambda item: item[0])
+        worst = max(worst, found, key=lambda item: (item[2].left, item[0]))
     severity, finding, covered = worst
     if edge.level == "unspecified" and severity >= INACCURATE and finding is not None:
         finding = replace(finding, severity=DIFFERS)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import full_rank, make_tape, output_shapes, rank_of, spread
+from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program
@@ -132,11 +132,6 @@ def amended(spec: Spec, statements: str) -> Spec:
     return dataclasses.replace(spec, loss=scope["loss"], reduce=reduce, forms=(), kinks=(), modulo=())
 
 
-def dtype_numbers(dtype: str) -> dict[str, float]:
-    """What a condition may say of the dtype: its largest finite and its smallest normal number."""
-    return {"largest": FORMATS[dtype].max, "smallest_normal": FORMATS[dtype].min_normal}
-
-
 def condition(node: Node | None, spec: Spec, stack: Stack) -> Mask:
     """Where a condition holds for the cases of a stack, of full rank, computed in float64; None: everywhere."""
     k, rank = len(stack), rank_of(spec, stack.layout)
@@ -144,7 +139,7 @@ def condition(node: Node | None, spec: Spec, stack: Stack) -> Mask:
         return np.ones((k,) + (1,) * (rank - 1), bool)
     arrays = {name: full_rank(spec, stack.layout, name, a).astype(np.float64) for name, a in stack.inputs.items()}
     with np.errstate(all="ignore"):
-        tape = make_tape(spec, stack, Plain(np.dtype(np.float64), rank), arrays, dtype_numbers(stack.dtype))
+        tape = make_tape(spec, stack, Plain(np.dtype(np.float64), rank), arrays)
         mask = tape.cond(node).true
     return np.broadcast_to(mask, (k, *mask.shape[1:]))
 

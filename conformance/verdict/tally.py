@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,12 @@ class Finding:
     ulps: float
     ratio: float
     text: str = ""  # what was raised, or what is wrong with the answer's form
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What a smaller case has to share with this one to show the same fault."""
+        sort = [math.copysign(1, x) if math.isinf(x) else str(x) if math.isnan(x) else 0 for x in (self.wanted, self.got)]
+        return self.severity, self.text[:20], *sort
 
     @property
     def rank(self) -> tuple[int, float]:
