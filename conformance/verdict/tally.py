@@ -31,8 +31,7 @@ class Finding:
     @property
     def kind(self) -> tuple[object, ...]:
         """What a smaller case has to share with this one to show the same fault."""
-        sort = [math.copysign(1, x) if math.isinf(x) else str(x) if math.isnan(x) else 0 for x in (self.wanted, self.got)]
-        return self.severity, self.text[:20], *sort
+        return self.severity, self.text[:20], *(repr(x) if not math.isfinite(x) else "" for x in (self.wanted, self.got))
 
     @property
     def rank(self) -> tuple[int, float]:
