@@ -31,7 +31,8 @@ class Finding:
     @property
     def kind(self) -> tuple[object, ...]:
         """What a smaller case has to share with this one to show the same fault."""
-        return self.severity, self.text[:20], *(repr(x) if not math.isfinite(x) else "" for x in (self.wanted, self.got))
+        special = ("" if math.isfinite(number) else repr(number) for number in (self.wanted, self.got))
+        return self.severity, self.text[:20], *special
 
     @property
     def rank(self) -> tuple[int, float]:
