@@ -192,3 +192,17 @@ def test_magnitudes_keep_the_range_of_binary128() -> None:
     assert abs(np.log10(magnitude(huge)[0]) - 600) < 1e-9
     assert magnitude(quad([0.0, -np.inf])).tolist() == [0.0, np.inf]
     assert np.isnan(magnitude(quad([np.nan]))[0])
+
+
+def test_maxima_and_the_infinite_norm() -> None:
+    rows = np.array([[1.0, -3.0, 2.0], [5.0, 5.0, 0.0]])
+    x = Ball(quad(rows))
+    assert balls().max(x, (1,)).x.astype(float).ravel().tolist() == [2.0, 5.0]
+    top = balls().top(x, (1,))
+    assert top.true.tolist() == [[False, False, True], [True, False, False]]
+    assert top.open is not None
+    assert top.open.tolist() == [[False] * 3, [True, True, False]]  # of a tie, either
+    norm = balls().norm(x, np.inf, (1,))
+    assert norm.x.astype(float).ravel().tolist() == [3.0, 5.0]
+    slope = balls().norm_gradient(x, norm, np.inf, (1,))
+    assert slope.x.astype(float).tolist()[0] == [0.0, -1.0, 0.0]

@@ -136,7 +136,7 @@ class Balls(ElementwiseBalls):
 
     def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
         place, shape = places(self.integers(index), x.x.shape, axis)
-        full = self.broadcast(Ball(x.x, x.b, x.h, x.flags), shape)
+        full = self.broadcast(x, shape)
         return self.restructure(full, lambda array: np.take_along_axis(array, place, axis))
 
 
