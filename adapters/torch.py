@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
@@ -92,7 +93,7 @@ class Adapter:
         if call.device not in self._devices or call.mode != "eager":
             raise Unsupported(f"torch runs eagerly on {' and '.join(self._devices)} here")
         torch.set_num_threads(1)
-        inputs = {name: _tensor(array, call.device) for name, array in call.inputs.items()}
+        inputs = {name: _tensor(array, call.device) for name, array in _unpadded(call).items()}
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
             value = function(**inputs, **call.parameters)
@@ -105,6 +106,15 @@ class Adapter:
             if gradient is None:
                 raise RuntimeError(f"torch gave no gradient for {name!r}: {FUNCTIONS[call.criterion][0]} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
+
+
+def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
+    """A call's inputs; targets of one axis are, by torch's documentation, not padded."""
+    targets = call.inputs.get("targets")
+    if targets is None or targets.ndim != 1:
+        return call.inputs
+    length = int(call.inputs["target_lengths"])
+    return {**call.inputs, "targets": targets[:length] if length >= 0 else targets}
 
 
 def _gradients(value: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:

@@ -99,7 +99,8 @@ class Arbs:
         return x
 
     def _terms(self, x: Array, axes: Axes, mask: Mask | None) -> tuple[Array, Array, Array]:
-        inside = _each(lambda item: item > _LOWEST, x).astype(bool) & (True if mask is None else mask)
+        # only what is surely -inf drops out: a ball that merely reaches so far decides nothing
+        inside = ~(_each(lambda item: item == _LOWEST, x).astype(bool)) & (True if mask is None else mask)
         middle = _each(arb.mid, np.where(inside, x, _LOWEST))
         shift = self.max(middle, axes)  # any number will do for a shift, if it is exact
         shift = np.where(shift == _LOWEST, ZERO, shift)

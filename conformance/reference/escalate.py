@@ -76,6 +76,6 @@ def _filled(n: Numbers, balls: NDArray[Any], doubtful: NDArray[np.bool_]) -> tup
         rest = ball - arb(float(high[place])) if np.isfinite(high[place]) else arb(0)
         low[place], error[place] = float(rest.mid()), np.nextafter(float(abs(rest.rad())), np.inf)
         certified[place], unsure[place], left[place] = True, False, False
-    grown = np.maximum(error - n.error, 0)  # the budgets hold the reference's own error
+    grown = np.where(error > n.error, error - n.error, 0)  # the budgets hold the reference's own error
     found = replace(n, high=high, low=low, error=error, certified=certified, unsure=unsure)
     return replace(found, tight=n.tight + grown, sound=n.sound + grown), left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from conformance.reference.balls import SAFETY, C
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
 from conformance.reference.numbers import Float, Mask, Modulus, Numbers, half_ulp, ulp
-from conformance.reference.quad import BOUND, Bound, quad, split, total
+from conformance.reference.quad import BOUND, Bound, magnitude, quad, split, total
 from conformance.reference.reductions import Balls
 from conformance.spec.layout import match
 from conformance.spec.model import Modulo, Param, Spec
@@ -159,7 +160,7 @@ def evaluate_stack(
             balls = Balls(fmt, balls.rank, flushes_subnormals=flushes_subnormals, reorders=True)
             tape, outputs = _evaluated(spec, stack, wrt, balls)
         shapes = output_shapes(spec, stack, wrt)
-        projections = {m.of: _Projection(tape, m) for m in spec.modulo if project and m.of in wrt}
+        projections = {m.of: _Projection(tape, m, balls.u) for m in spec.modulo if project and m.of in wrt}
         for name, projection in projections.items():
             for output in outputs:
                 output[name] = projection.of_ball(output[name])
@@ -174,30 +175,51 @@ def evaluate_stack(
 
 
 class _Projection:
-    """Takes multiples of a direction p out of a gradient g: g − p Σg / Σp, over one axis."""
+    """Takes multiples of a direction p out of a gradient g: g − w Σg with w = p / Σp, over one axis.
 
-    def __init__(self, tape: Tape, modulo: Modulo) -> None:
+    Nothing is taken where Σp is 0 or not finite."""
+
+    def __init__(self, tape: Tape, modulo: Modulo, unit: Bound) -> None:
         self.algebra = tape.algebra
+        self.unit = unit  # roundoff of the reference and of the dtype
         self.axes = tape.axes_named(modulo.over)
-        self.direction = tape.term(modulo.direction)
+        p: Ball = tape.term(modulo.direction).data
+        size = total(p.x, self.axes)
+        self.has_any = np.isfinite(size) & (size > quad(0.0))
+        self.p = np.where(self.has_any, p.x, quad(0.0))
+        self.size = np.where(self.has_any, size, quad(1.0))
+        self.errors = np.where(self.has_any, p.bound(), 0)
+
+    @cached_property
+    def weight(self) -> Ball:
+        """w; it is the mathematics', so only the reference's own error counts."""
+        size, own = magnitude(self.size), self.errors[0]
+        w = self.p / self.size
+        off = own + magnitude(w) * np.sum(own, axis=self.axes, keepdims=True)
+        known = off / size + 4 * self.unit[0] * magnitude(w)
+        return Ball(w, np.stack([known, np.zeros_like(known)]))
 
     def of_ball(self, g: Ball) -> Ball:
-        o, p = self.algebra, self.direction
-        share = o.div(o.sum(Term(g), self.axes), o.sum(p, self.axes))
-        rest: Ball = o.sub(Term(g), o.mul(p, share)).data
-        return rest
+        o = self.algebra
+        # An answer whose parts sum to 0 holds the multiple Σg of p, with the dtype's errors in p and in the product.
+        multiple = magnitude(total(g.x, self.axes))
+        held = g.bound() + np.zeros_like(self.errors)
+        held[1] = held[1] + multiple * (self.errors[1] + self.unit[1] * magnitude(self.p))
+        whole = Term(Ball(g.x, held, g.h, g.flags, g.loose))
+        return o.sub(whole, o.mul(Term(self.weight), o.sum(whole, self.axes))).data  # type: ignore[no-any-return]
 
     def for_answers(self, shapes: Shapes) -> Modulus:
         """The same for a framework's answers, exact enough to add nothing to the error."""
         full, shape = shapes
-        p, axes = np.broadcast_to(self.direction.data.x, full), self.axes
+        p = np.broadcast_to(self.p, full)
 
         def split_answer(answer: Float) -> tuple[Float, Float, Float]:
             g = quad(answer.reshape(full))
-            multiple = total(g, axes) / total(p, axes)
-            high, low = split(g - p * multiple)
-            spread_out = np.broadcast_to(multiple.astype(np.float64), full)
-            return high.reshape(shape), low.reshape(shape), spread_out.reshape(shape)
+            # what is not finite is judged where it stands, and spoils nothing else
+            multiple = total(np.where(np.isfinite(g), g, quad(0.0)), self.axes) / self.size
+            high, low = split(g - np.where(p == quad(0.0), quad(0.0), p * multiple))
+            taken = np.broadcast_to(multiple.astype(np.float64), full)
+            return high.reshape(shape), low.reshape(shape), taken.reshape(shape)
 
         return split_answer
 

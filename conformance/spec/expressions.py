@@ -11,7 +11,7 @@ from conformance.formula.node import REDUCTIONS, walk
 from conformance.spec.schema import close
 from conformance.spec.source import Loc, Source
 
-ALONG_ONE = {"index", "pick"}  # they look along exactly one axis, so never along a `D*`
+ALONG_ONE = {"index", "pick", "leading"}  # they look along exactly one axis, so never along a `D*`
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Names:
         if node.op == "name":
             yield from self._unknown(str(node.value), node)
         for k, child in enumerate(node.children):
-            due = node.op in {"and", "or", "not"} or (node.op == "where" and k == 0) or k == len(node.args)
+            due = node.op in {"and", "or", "not", "leading"} or (node.op == "where" and k == 0) or k == len(node.args)
             if due != self.is_condition(child):
                 has, wants = ("a number", "a condition") if due else ("a condition", "a number")
                 yield FormulaError(f"{has} stands where {node.op!r} takes {wants}", child.line, child.column)
@@ -74,13 +74,18 @@ class Names:
             message = f"unknown name {name!r}{close(name, known)}; known: {', '.join(known)}"
             yield FormulaError(message, node.line, node.column)
 
+    def _looked_along(self, node: Node) -> set[str]:
+        """The dims that a reduction may look along: its term's, and of a lattice's arguments any."""
+        parts = node.args if node.op == "ctc_log_likelihood" else node.args[:1]
+        return {dim for part in parts for dim in self.dims_of(part)}
+
     def _axis(self, axis: str, node: Node) -> Iterator[FormulaError]:
         if axis not in self.dims:
             message = f"unknown axis {axis!r}{close(axis, tuple(self.dims))}; known: {', '.join(self.dims)}"
             yield FormulaError(message, node.line, node.column)
         elif node.op in ALONG_ONE and (self.dims[axis] == "star" or len(node.over or ()) != 1):
             yield FormulaError(f"{node.op} looks along one axis, and {axis!r} may be several", node.line, node.column)
-        elif node.op in REDUCTIONS | {"log_softmax"} and axis not in self.dims_of(node.args[0]):
+        elif node.op in REDUCTIONS | {"log_softmax"} and axis not in self._looked_along(node):
             yield FormulaError(f"{node.op} over {axis!r} of what has no such axis", node.line, node.column)
 
 

@@ -70,7 +70,7 @@ def make_names(form: SpecForm, dims: Mapping[str, Dim]) -> Names:
 
 
 def _marked(dim: Dim) -> str:
-    return dim.name + {"fixed": "", "optional": "?", "star": "*"}[dim.kind]
+    return dim.name + {"optional": "?", "star": "*"}.get(dim.kind, "")
 
 
 def _shape_items(text: str) -> list[str]:

@@ -18,7 +18,7 @@ from conformance.spec.model import EdgeCase, Spec
 from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
 from conformance.suite.cell import CellJudge, finding_of
 from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, INACCURATE, Judged, judge
-from conformance.verdict.known import Coverage, Covered
+from conformance.verdict.known import Coverage, Covered, of_answered
 from conformance.verdict.tally import Finding, Tally
 
 Array = NDArray[Any]
@@ -55,7 +55,7 @@ def judge_edge(judge_of: CellJudge, edge: EdgeCase) -> Check:
     tally.recipes = 1
     case = edge_case(edge, judge_of.spec, judge_of.cell.dtype)
     if edge.error is not None:
-        _judge_refusal(judge_of, tally, case)
+        _judge_refusal(judge_of, tally, check, case)
     else:
         _judge_value(judge_of, tally, check, case, edge)
     done = next(item for item in judge_of.checks(minimise=False) if item.check == check)
@@ -63,7 +63,7 @@ def judge_edge(judge_of: CellJudge, edge: EdgeCase) -> Check:
     return done
 
 
-def _judge_refusal(judge_of: CellJudge, tally: Tally, case: Case) -> None:
+def _judge_refusal(judge_of: CellJudge, tally: Tally, check: str, case: Case) -> None:
     """Out of domain: refusing or answering NaN agrees; an answer differs, or fails where the domain must raise."""
     cell = judge_of.cell
     output = run_call(judge_of.adapter, call_of(case, (), cell.device, cell.mode))
@@ -83,7 +83,8 @@ def _judge_refusal(judge_of: CellJudge, tally: Tally, case: Case) -> None:
     severity = FAILS if must_raise(judge_of.spec, case) else DIFFERS
     got = float(value.ravel()[0]) if value.size else math.nan
     text = f"an input out of its domain is answered with {got!r}"
-    tally.add(severity, Finding(case, severity, (), math.nan, got, math.nan, math.nan, text))
+    covered = of_answered(judge_of.known, f"{cell.id}/{check}", got, severity)
+    tally.add(severity, Finding(case, severity, (), math.nan, got, math.nan, math.nan, text), *covered)
 
 
 def must_raise(spec: Spec, case: Case) -> bool:

@@ -90,6 +90,8 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, result: Cell
         if entry.witness.dtype != cell.dtype or not entry.matches(f"{cell.id}/{entry.witness.check}"):
             continue
         seen, inside = is_seen(plan, cell, entry)
+        if entry.unsteady and not seen:
+            continue
         where = f"{cell.id} ({framework.version})"
         if entry.applies_to(framework.version) and not (seen and inside):
             why = "its witness lies outside of its envelope" if seen else "its witness no longer shows it"

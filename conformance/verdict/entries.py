@@ -98,6 +98,7 @@ class Entry(_Strict):
     owner: str = Field(min_length=1)
     link: str = ""
     when: str = ""
+    unsteady: bool = False  # the answer depends on what memory holds: the witness may come out right by chance
     witness: Witness
 
     @field_validator("versions")

@@ -33,6 +33,7 @@ __all__ = [
     "amended",
     "condition",
     "fault_of",
+    "of_answered",
     "read_known",
     "witness_case",
 ]
@@ -120,6 +121,16 @@ class Coverage:
         again = judge(numbers, judged.answer, FORMATS[self._stack.dtype])
         same: Mask = (again.severity <= INACCURATE) & ~np.isnan(numbers.high)
         return same
+
+
+def of_answered(entries: Sequence[Entry], check_id: str, got: float, severity: int) -> Covered:
+    """The entries that cover an input out of its domain that is answered with `got`."""
+    used = [e.id for e in entries if e.matches(check_id) and not e.when and _is_among(e.envelope.answers, got)]
+    return Covered(used, AGREES if used else severity)
+
+
+def _is_among(answers: Sequence[float], got: float) -> bool:
+    return any(got == answer or (math.isnan(got) and math.isnan(answer)) for answer in answers)
 
 
 @functools.cache
