@@ -143,7 +143,9 @@ class SpecForm(_Part):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a spec file, for editors."""
     schema = SpecForm.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    # What a spec extends gives it all that it does not say itself.
+    alone = {"if": {"not": {"required": ["extends"]}}, "then": {"required": schema.pop("required")}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "required": ["spec", "name"], **alone}
 
 
 def read_form(source: Source) -> SpecForm | None:

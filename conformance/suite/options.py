@@ -108,7 +108,7 @@ def unknown(what: str, name: str, there: Iterable[str], more: str = "") -> str:
     """The sentence that says a name does not exist, with the nearest one and all that do."""
     names = list(there)
     near = difflib.get_close_matches(name, names, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"there is no {what} {name!r}{hint} There are: {', '.join(names)}" + (f" ({more})" if more else "")
 
 

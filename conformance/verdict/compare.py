@@ -59,7 +59,7 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     severity = _finite_severity(n, distance, half, tight, sound)
     severity = np.where(finite, severity, _special_severity(n, a, fmt))
     overflowed = (severity == INACCURATE) & np.isinf(a)
-    size = np.maximum(np.abs(n.high), np.where(np.isfinite(a), np.abs(a), 0))
+    size = np.maximum(np.abs(n.high), np.where(np.isfinite(high), np.abs(high), 0))
     ratio = np.where(distance == 0, 0.0, distance / tight)
     ratio = np.where(finite, ratio, np.where(severity >= INACCURATE, np.inf, 0.0))
     width = n.below + n.above
