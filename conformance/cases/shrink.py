@@ -30,6 +30,7 @@ def minimise(case: Case, spec: Spec, still: Still, budget: int = 60) -> Case:
     search.shrink_axes()  # again: a parameter may have needed the room
     search.drop_axes()
     search.plain_labels()
+    search.shrink_axes()  # and again: a label or a length may have needed it
     search.round_values()
     return search.best
 

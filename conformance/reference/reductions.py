@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from conformance.formula.arithmetic import Axes, Cond, Mask
@@ -166,8 +168,12 @@ class _Exponentials:
         self.distance = np.where(size > 0, magnitude(gap), 0)
         # exp of the others, each off by its argument's rounding; then the sum, which cannot lose more than the others
         terms = _sum(np.where(self.distance > 0, self.p * (self.distance + ULPS["exp"]), 0), axes)
-        n = _count(seen, axes) if mask is None else int(np.max(np.sum(mask, axis=axes), initial=1))
-        self.sum_error = u * terms + np.minimum(u * sum_factor(n), others)
+        if mask is None:
+            factor: Any = sum_factor(_count(seen, axes))
+        else:
+            counts = np.broadcast_to(mask, seen.shape).sum(axis=axes, keepdims=True)
+            factor = np.vectorize(sum_factor, otypes=[float])(counts)
+        self.sum_error = u * terms + np.minimum(u * factor, others)
 
     def weighted(self, b: Bound) -> Bound:
         return np.where(self.p > 0, self.p * b, 0)
