@@ -67,7 +67,7 @@ class _Search:
         return True
 
     def shrink_axes(self) -> None:
-        """Halves each axis while one half fails; of three or fewer positions, keeps one."""
+        """Halves each axis while one half fails; of three or fewer positions, keeps one where it can."""
         for axis in sorted(self.best.layout, key=lambda axis: -self.best.layout[axis]):
             while self.first(self._parts(axis)):
                 pass
@@ -77,11 +77,11 @@ class _Search:
         if n <= least:
             return
         half = max((n + 1) // 2, least)
-        starts = range(n) if n <= 3 else (0, n - half)
-        for start in starts:
-            kept = range(start, start + (least if n <= 3 else half))
-            if kept.stop <= n:
-                yield slice_axis(self.spec, self.best, axis, kept)
+        kept = [range(start, start + least) for start in range(n)] if n <= 3 else []
+        kept += [range(half), range(n - half, n)]  # of three, two: one may be out of domain, as a lone class is in ctc
+        for part in kept:
+            if part.stop <= n and len(part) < n:
+                yield slice_axis(self.spec, self.best, axis, part)
 
     def drop_inputs(self) -> None:
         """Leaves optional inputs out."""

@@ -52,7 +52,6 @@ class Envelope(_Strict):
             raise ValueError(f"not statements of the formula language: {error}") from None
         return text
 
-
     @field_validator("raises")
     @classmethod
     def _is_pattern(cls, text: str | None) -> str | None:
@@ -76,7 +75,6 @@ class Witness(_Strict):
     check: str
     inputs: dict[str, Any] = Field(default_factory=dict)  # an edge case brings its own
     parameters: dict[str, Any] = Field(default_factory=dict)
-
 
     @field_validator("dtype")
     @classmethod
