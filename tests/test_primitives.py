@@ -17,7 +17,7 @@ from conformance.reference.quad import magnitude, quad, split, total
 from conformance.reference.reductions import Balls
 
 RANK = 2
-pytestmark = pytest.mark.filterwarnings('ignore::RuntimeWarning')
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
 @contextmanager

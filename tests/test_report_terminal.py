@@ -70,6 +70,16 @@ def test_a_table_that_is_too_wide_is_broken_between_columns() -> None:
     assert heads == [["float64", "float32"], ["bfloat16", "float16"]]
 
 
+def test_the_share_that_a_wide_budget_left_undecided_is_told() -> None:
+    half = cell("kl_div", "float16")
+    vacuous = check("agrees", where=half, counts={"agrees": 1590, "undecided": 10}, undecided={"budget": 10})
+    text = summary(document(vacuous, check(where=cell("l1", "float16")), check(where=cell("kl_div"))))
+    table = text[text.index("Undecided: the budget is wider than the number") :].splitlines()
+    assert table[2].split() == ["float32", "float16"]
+    assert table[4].split() == ["kl_div", "-", "0.6%"]
+    assert not any(line.startswith("l1") for line in table[4:6])
+
+
 def test_long_lists_are_cut_and_counted() -> None:
     text = summary(document(*(check("fails", where=cell(f"c{i:02}")) for i in range(40))), limit=5)
     assert "Wrong, and new (40)" in text

@@ -47,6 +47,8 @@ class Check:
     recipes: int = 0
     cases: int = 0
     counts: dict[str, int] = field(default_factory=dict)  # cases by outcome
+    undecided: dict[str, int] = field(default_factory=dict)  # those cases by what left them open: "budget", "reference"
+    apart_ulp: float | None = None  # half precision: from the framework's own float32 result rounded once, at most
     worst_ulp: float | None = None  # of the result's dtype
     worst_ratio: float | None = None  # error over the tight budget
     message: str = ""  # stands alone; empty where it agrees

@@ -53,7 +53,7 @@ def escalate(
 
 
 def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """"value" and the gradients in `wrt` as arrays of `arb`, at flint's precision, in the outputs' shapes."""
+    """ "value" and the gradients in `wrt` as arrays of `arb`, at flint's precision, in the outputs' shapes."""
     arithmetic = Arbs(rank_of(spec, stack.layout))
     inputs = {name: exact(full_rank(spec, stack.layout, name, array)) for name, array in stack.inputs.items()}
     tape = make_tape(spec, stack, arithmetic, inputs)

@@ -21,6 +21,7 @@ from conformance.report.view import (
     columns,
     conventions,
     label,
+    left_open,
     matrix,
     not_run,
     problems,
@@ -74,6 +75,12 @@ def context(docs: Sequence[Doc]) -> dict[str, Any]:
         "matrix": _matrix(docs, found),
         "problems": [(name, TITLES[name], [p for p in chain(*found) if p["standing"] == name]) for name in STANDINGS],
         "baselines": [_changes(doc) for doc in docs if doc["run"]["baseline"]],
+        "left_open": [
+            (label(doc, c.framework), name, c, o)
+            for doc in docs
+            for name, row in left_open(doc).items()
+            for c, o in row.items()
+        ],
         "conventions": _side_by_side((label(doc, g.framework), g) for doc in docs for g in conventions(doc)),
         "choices": _side_by_side((label(doc, g.framework), g) for doc in docs for g in choices(doc)),
         "unsupported": [(_names(doc), r) for doc in docs for r in unsupported(doc)],

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import wrap
-from typing import Any
+from typing import Any, TypeVar
 
 from conformance.report.view import (
     Box,
     Column,
     Group,
+    Open,
     Reason,
     choices,
     columns,
     conventions,
     label,
+    left_open,
     matrix,
     not_run,
     problems,
@@ -24,6 +26,7 @@ from conformance.report.view import (
 )
 from conformance.report.words import clean, number, one_line, plural, share_of_cases, size
 
+T = TypeVar("T")
 LIMIT = 15  # entries of a list; what is left out is counted, and stands in the results and the report
 TITLES = {
     "new": "Wrong, and new",
@@ -51,6 +54,7 @@ def summary(doc: Mapping[str, Any], width: int = 80, limit: int = LIMIT, ascii_o
         _head(doc),
         *_matrices(doc, width),
         *(_problems(name, checks, width, limit) for name, checks in problems(doc)),
+        _undecided(doc, width),
         _groups("Points taken where the gradient is a choice", conventions(doc), width, limit),
         _groups("Left open by the mathematics: fails nobody", choices(doc), width, limit),
         _plain("Stale known differences: remove or renew them", doc["run"]["stale"], width, None),
@@ -80,31 +84,45 @@ def _matrices(doc: Mapping[str, Any], width: int) -> list[list[str]]:
     tables = []
     for key in dict.fromkeys((c.framework, c.place) for c in shown):
         mine = [c for c in shown if (c.framework, c.place) == key]
-        tables.append([f"{clean(label(doc, key[0]))}, {clean(key[1])}", *_table(boxes, mine, width)])
+        tables.append([f"{clean(label(doc, key[0]))}, {clean(key[1])}", *_table(boxes, mine, width, _box)])
     if tables:
         tables[-1].append("(largest error in ulps; * known differences cover all that is wrong)")
     return tables
 
 
-def _table(boxes: Mapping[str, Mapping[Column, Box]], mine: list[Column], width: int) -> list[str]:
+def _undecided(doc: Mapping[str, Any], width: int) -> list[str]:
+    """Where budgets were too wide for a verdict, as shares of the verdicts on generated cases."""
+    found = left_open(doc)
+    lines = []
+    for name, place in dict.fromkeys((c.framework, c.place) for c in columns(found)):
+        mine = [c for c in columns(found) if (c.framework, c.place) == (name, place)]
+        lines += [f"{clean(label(doc, name))}, {clean(place)}", *_table(found, mine, width, _share)]
+    return ["Undecided: the budget is wider than the number (share of verdicts)", *lines] if lines else []
+
+
+def _table(
+    rows: Mapping[str, Mapping[Column, T]], mine: list[Column], width: int, text: Callable[[T], str]
+) -> list[str]:
     """One table, or more below each other where the terminal is too narrow."""
     from tabulate import tabulate
 
-    rows = [name for name, row in boxes.items() if any(column in row for column in mine)]
-    cells = [[one_line(name, 40), *(_box(boxes[name].get(column)) for column in mine)] for name in rows]
-    text = tabulate(cells, ["", *(clean(c.dtype) for c in mine)], tablefmt="simple", disable_numparse=True)
-    lines = text.splitlines()
+    names = [name for name, row in rows.items() if any(column in row for column in mine)]
+    cells = [[one_line(name, 40), *(text(rows[name][c]) if c in rows[name] else "" for c in mine)] for name in names]
+    table = tabulate(cells, ["", *(clean(c.dtype) for c in mine)], tablefmt="simple", disable_numparse=True)
+    lines = table.splitlines()
     if len(mine) > 1 and max(map(len, lines)) > width:
         half = len(mine) // 2
-        return [*_table(boxes, mine[:half], width), "", *_table(boxes, mine[half:], width)]
+        return [*_table(rows, mine[:half], width, text), "", *_table(rows, mine[half:], width, text)]
     return lines
 
 
-def _box(box: Box | None) -> str:
-    if box is None:
-        return ""
+def _box(box: Box) -> str:
     error = "" if box.ulp is None else f" {number(box.ulp)}"
     return f"{box.outcome}{'*' if box.known else ''}{error}"
+
+
+def _share(item: Open) -> str:
+    return f"{item.share:.1%}" if item.undecided else "-"
 
 
 def _problems(name: str, checks: Sequence[Mapping[str, Any]], width: int, limit: int) -> list[str]:

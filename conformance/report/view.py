@@ -57,7 +57,7 @@ def matrix(doc: Doc) -> dict[str, dict[Column, Box]]:
     return {criterion: boxes[criterion] for criterion in sorted(boxes)}
 
 
-def columns(boxes: Mapping[str, Mapping[Column, Box]]) -> list[Column]:
+def columns(boxes: Mapping[str, Mapping[Column, object]]) -> list[Column]:
     """The columns of a matrix, in the order to show them."""
     every = {column for row in boxes.values() for column in row}
     return sorted(every, key=lambda c: (c.framework, c.device, c.mode, dtype_rank(c.dtype)))
@@ -205,6 +205,35 @@ def totals(doc: Doc) -> Totals:
         sum(check["outcome"] == "undecided" for check in checks),
         sum(check["counts"].get("undecided", 0) for check in checks),
     )
+
+
+@dataclass(frozen=True)
+class Open:
+    """How many verdicts on generated cases a cell left undecided because the budget is wider than the number.
+
+    `apart`, in half precision: the largest distance, in ulps, from the framework's own float32 result rounded once.
+    """
+
+    undecided: int
+    verdicts: int
+    apart: float | None = None
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return self.undecided / self.verdicts if self.verdicts else 0.0
+
+
+def left_open(doc: Doc) -> dict[str, dict[Column, Open]]:
+    """The criteria that have verdicts undecided by their budget: by column, what came of it."""
+    found: dict[str, dict[Column, Open]] = {}
+    for (criterion, column), checks in _cells(c for c in doc["checks"] if c["outcome"] != "unsupported").items():
+        drawn = [c for c in checks if not c["check"].startswith("edge.")]
+        undecided = sum(c.get("undecided", {}).get("budget", 0) for c in drawn)
+        apart = [_size(c["apart_ulp"]) for c in drawn if c.get("apart_ulp") is not None]
+        total = sum(sum(c["counts"].values()) for c in drawn)
+        found.setdefault(criterion, {})[column] = Open(undecided, total, max(apart, default=None))
+    return {name: found[name] for name in sorted(found) if any(item.undecided for item in found[name].values())}
 
 
 def label(doc: Doc, framework: str) -> str:

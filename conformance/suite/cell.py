@@ -20,7 +20,8 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, judge
+from conformance.suite.yardstick import Yardstick, has_yardstick, widened
+from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full, headline
 from conformance.verdict.tally import Finding, Tally, worst_element
@@ -79,47 +80,73 @@ class CellJudge:
         self.cases += len(stack)
         worst, wrt = 0.0, self.wrt(tuple(stack.inputs))
         numbers, answers = self.evaluate(stack, wrt)
+        own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
             for output in ("value", *wrt):
                 check = "value" if output == "value" else f"gradient.{output}"
                 self.tally(check).recipes += 1
-                worst = max(worst, self._judge_output(stack, coverage, check, output, numbers[output], answers))
+                worst = max(worst, self._judge_output(stack, coverage, check, output, numbers[output], answers, own))
         return worst
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
-        with self.seconds.spent("reference"):
-            numbers = evaluate_stack(
-                self.spec, stack, wrt, flushes_subnormals=self.environment.flushes_subnormals, project=True
-            )
-            shapes = output_shapes(self.spec, stack, wrt)
-        with self.seconds.spent("framework"):
-            answers = run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+        numbers = self._numbers(stack, wrt)
+        answers = self._answers(stack, wrt)
         self.warnings |= answers.warnings
         return numbers, answers
+
+    def yardstick(self, stack: Stack, wrt: Sequence[str]) -> Yardstick | None:
+        """The framework's answers in a wider dtype, if the stack's is a narrow one and it offers both."""
+        if not has_yardstick(stack.dtype, self.environment.dtypes):
+            return None
+        wide = widened(stack)
+        return Yardstick(stack, self._answers(wide, wrt), lambda: self._numbers(wide, wrt))
+
+    def _numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+        flushes = self.environment.flushes_subnormals
+        with self.seconds.spent("reference"):
+            return evaluate_stack(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
+
+    def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
+        shapes = output_shapes(self.spec, stack, wrt)
+        with self.seconds.spent("framework"):
+            return run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
 
     def tally(self, check: str) -> Tally:
         """The tally of a check."""
         return self.tallies.setdefault(check, Tally())
 
     def _judge_output(
-        self, stack: Stack, coverage: Coverage, check: str, output: str, numbers: Numbers, answers: Answers
+        self,
+        stack: Stack,
+        coverage: Coverage,
+        check: str,
+        output: str,
+        numbers: Numbers,
+        answers: Answers,
+        own: Yardstick | None,
     ) -> float:
-        tally = self.tally(check)
-        judged = judge(numbers, answers.arrays[output], FORMATS[stack.dtype])
+        tally, fmt = self.tally(check), FORMATS[stack.dtype]
+        judged = judge(numbers, answers.arrays[output], fmt)
+        if own is not None and judged.vacuous.any():
+            judged = by_yardstick(judged, own.proven(output), fmt)
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
             tally.measure(judged)
             if judged.at_kink.any():
                 self._note_conventions(stack, tally, output, judged)
             tally.note_multiple(output, judged)
+            if own is not None:
+                tally.note_apart(judged, own.rounded(output), fmt)
         for k, severity in enumerate(judged.worst().tolist()):
             problem = answers.problem(output, k) if bad else None
             if problem is not None:
                 self._add_problem(tally, check, stack[k], problem, coverage, k)
             elif severity <= UNDECIDED:
                 tally.add(severity)
+                if severity == UNDECIDED:
+                    tally.undecided["budget" if judged.vacuous[k, ...].any() else "reference"] += 1
             else:
                 tally.add(
                     severity,
@@ -136,12 +163,16 @@ class CellJudge:
 
     def _add_problem(self, tally: Tally, check: str, case: Case, problem: Problem, coverage: Coverage, k: int) -> None:
         if problem.severity == UNSUPPORTED:
-            tally.counts["unsupported"] += 1
-            self.messages.setdefault(check, problem.text)
+            self.note_unsupported(tally, check, problem)
             return
         covered = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k, problem.severity)
         nan = float("nan")
         tally.add(problem.severity, Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text), *covered)
+
+    def note_unsupported(self, tally: Tally, check: str, problem: Problem) -> None:
+        """One more case that the framework does not offer, with what it says."""
+        tally.counts["unsupported"] += 1
+        self.messages.setdefault(check, problem.text)
 
     def checks(self, minimise: bool = True) -> list[Check]:
         """What every check of the cell came to."""
@@ -156,6 +187,8 @@ class CellJudge:
             recipes=tally.recipes,
             cases=sum(tally.counts.values()),
             counts=dict(sorted(tally.counts.items())),
+            undecided=dict(sorted(tally.undecided.items())),
+            apart_ulp=tally.apart,
             worst_ulp=tally.worst_ulps,
             worst_ratio=tally.worst_ratio,
             known=sorted(tally.known),
@@ -203,9 +236,7 @@ def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int) -> Finding:
     index = worst_element(judged, k)
     at = (k, *index)
     wanted, got = float(numbers.high[at]), float(judged.answer[at])
-    return Finding(
-        case, int(judged.severity[at]), index, wanted, got, float(judged.ulps[at]), float(judged.ratio[at])
-    )
+    return Finding(case, int(judged.severity[at]), index, wanted, got, float(judged.ulps[at]), float(judged.ratio[at]))
 
 
 def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:

@@ -67,6 +67,9 @@ def _judge_refusal(judge_of: CellJudge, tally: Tally, check: str, case: Case) ->
     """Out of domain: refusing or answering NaN agrees; an answer differs, or fails where the domain must raise."""
     cell = judge_of.cell
     output = run_call(judge_of.adapter, call_of(case, (), cell.device, cell.mode))
+    if isinstance(output, Problem) and output.severity == UNSUPPORTED:
+        judge_of.note_unsupported(tally, check, output)  # it refuses everything, so it has not looked at the input
+        return
     if isinstance(output, Problem):
         fault = Finding(case, ERROR, (), math.nan, math.nan, math.nan, math.nan, output.text)
         tally.add(AGREES if output.refused else ERROR, None if output.refused else fault)
@@ -140,4 +143,3 @@ def _decided(judged: Judged, wanted: NDArray[np.float64]) -> Judged:
     severity = np.where(nan, np.where(np.isnan(judged.answer), AGREES, FAILS), judged.severity).astype(np.int8)
     ratio = np.where(nan & (severity == FAILS), np.inf, judged.ratio)
     return replace(judged, severity=severity, ratio=ratio)
-

@@ -5,7 +5,7 @@ Severity is an integer, so that the worst of many is a maximum; `NAMES` gives th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from conformance.reference.numbers import Numbers, half_ulp, ulp
 
 Array = NDArray[Any]
 Float = NDArray[np.float64]
+Levels = NDArray[np.int_]
+Mask = NDArray[np.bool_]
 
 NAMES = ("agrees", "undecided", "differs", "inaccurate", "error", "fails")
 AGREES, UNDECIDED, DIFFERS, INACCURATE, ERROR, FAILS = range(6)
@@ -30,9 +32,10 @@ class Judged:
     ulps: Float  # error in ulps of the dtype at the larger of wanted and got; nan where one is not finite
     ratio: Float  # error over the tight budget; inf where a special value is wrong
     answer: Float
-    at_kink: NDArray[np.bool_]  # where the mathematics leaves a choice
+    at_kink: Mask  # where the mathematics leaves a choice
     chosen: Float  # which point of the interval was taken there, from 0 to 1
-    overflowed: NDArray[np.bool_]  # inaccurate because an intermediate passed the largest number
+    overflowed: Mask  # inaccurate because an intermediate passed the largest number
+    vacuous: Mask  # undecided because the budget is wider than the number
     multiple: Float | None = None  # of the direction up to which the gradient is defined
 
     def worst(self) -> NDArray[np.int8]:
@@ -48,6 +51,18 @@ def judge(numbers: Numbers, answer: Array, fmt: Format) -> Judged:
         return _judge(numbers, answer.astype(np.float64), fmt)
 
 
+def by_yardstick(judged: Judged, yardstick: Float, fmt: Format) -> Judged:
+    """`judged`, with what a wide budget left undecided agreeing where the answer is `yardstick` to 1 ulp.
+
+    `yardstick`: the framework's own result in a wider dtype, found right there and rounded once; nan where it is not.
+    """
+    with np.errstate(all="ignore"):
+        close = np.abs(judged.answer - yardstick) <= np.maximum(ulp(judged.answer, fmt), ulp(yardstick, fmt))
+    met = judged.vacuous & close
+    severity = np.where(met, AGREES, judged.severity).astype(np.int8)
+    return replace(judged, severity=severity, vacuous=judged.vacuous & ~met)
+
+
 def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     finite = np.isfinite(n.high) & np.isfinite(a)
     high, low, multiple = (a, 0.0, None) if n.modulo is None else n.modulo(a)
@@ -56,8 +71,9 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     distance = np.maximum(np.maximum(off - n.above, -n.below - off), 0.0)
     half = np.maximum(half_ulp(n.high, fmt), half_ulp(a, fmt))
     tight, sound = n.tight + half, n.sound + half
-    severity = _finite_severity(n, distance, half, tight, sound)
-    severity = np.where(finite, severity, _special_severity(n, a, fmt))
+    severity, wide = _finite_severity(n, distance, half, tight, sound)
+    special, wide_special = _special_severity(n, a, fmt)
+    severity, wide = np.where(finite, severity, special), np.where(finite, wide, wide_special)
     overflowed = (severity == INACCURATE) & np.isinf(a)
     size = np.maximum(np.abs(n.high), np.where(np.isfinite(high), np.abs(high), 0))
     ratio = np.where(distance == 0, 0.0, distance / tight)
@@ -66,20 +82,21 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     at_kink = finite & (width > 0) & np.isfinite(width)
     chosen = np.where(at_kink, (off + n.below) / width, np.nan)
     ulps = np.where(finite, distance / ulp(size, fmt), np.nan)
-    return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, multiple)
+    return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, wide, multiple)
 
 
-def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sound: Float) -> NDArray[np.int_]:
+def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sound: Float) -> tuple[Levels, Mask]:
+    """The severity, and where it is undecided because the budget is wider than the number."""
     severity = np.where(distance <= tight, AGREES, np.where(distance <= sound, INACCURATE, FAILS))
     # A budget wider than the number proves nothing, unless the answer is the number correctly rounded.
     size = np.maximum(np.abs(n.high), np.maximum(n.below, n.above))
     vacuous = (severity == AGREES) & (n.tight > size) & (distance > half + n.error)
-    severity = np.where(vacuous, UNDECIDED, severity)
-    return np.where(n.certified | (distance > sound), severity, UNDECIDED)
+    known = n.certified | (distance > sound)
+    return np.where(known & ~vacuous, severity, UNDECIDED), vacuous & known
 
 
-def _special_severity(n: Numbers, a: Float, fmt: Format) -> NDArray[np.int_]:
-    """Where wanted or got is not finite. NaN is only ever wanted where the mathematics has no value: no verdict."""
+def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
+    """The same where wanted or got is not finite. NaN is wanted only where the mathematics has no value: no verdict."""
     same_sign = np.signbit(a) == np.signbit(n.high)
     right = np.isinf(a) & np.isinf(n.high) & same_sign
     # A number rounds to infinity from half an ulp above the largest one; `gap` is how far the wanted one is from there.
@@ -89,4 +106,4 @@ def _special_severity(n: Numbers, a: Float, fmt: Format) -> NDArray[np.int_]:
     vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high))
     overflow = infinite & ((gap <= n.sound) | n.overflow_tight | n.overflow_sound)
     severity = np.where(right | (infinite & (gap <= n.tight)), AGREES, np.where(overflow, INACCURATE, FAILS))
-    return np.where(np.isnan(n.high) | vacuous, UNDECIDED, severity)
+    return np.where(np.isnan(n.high) | vacuous, UNDECIDED, severity), vacuous

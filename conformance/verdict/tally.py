@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from conformance.cases.case import Case
 from conformance.record.model import roll_up
+from conformance.reference.formats import Format
+from conformance.reference.numbers import ulp
 from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged
 
 
@@ -56,6 +58,8 @@ class Tally:
 
     recipes: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    undecided: Counter[str] = field(default_factory=Counter)  # why: "budget" or "reference"
+    apart: float | None = None  # from the framework's own float32 result rounded once, in ulps at most
     new_counts: Counter[str] = field(default_factory=Counter)
     known: set[str] = field(default_factory=set)
     worst_ulps: float = 0.0
@@ -90,6 +94,14 @@ class Tally:
         if judged.ulps.size:
             self.worst_ulps = max(self.worst_ulps, float(np.nanmax(np.append(judged.ulps.ravel(), 0.0))))
             self.worst_ratio = max(self.worst_ratio, float(judged.ratio.max()))
+
+    def note_apart(self, judged: Judged, yardstick: NDArray[np.float64], fmt: Format) -> None:
+        """How far answers are from the framework's own result in float32, rounded once."""
+        finite = np.isfinite(judged.answer) & np.isfinite(yardstick)
+        if finite.any():
+            x, y = judged.answer[finite], yardstick[finite]
+            apart = np.abs(x - y) / ulp(np.maximum(np.abs(x), np.abs(y)), fmt)
+            self.apart = max(self.apart or 0.0, float(apart.max()))
 
     def convention(self, kink: str, judged: Judged, there: NDArray[np.bool_]) -> None:
         """Which point of the interval was taken, where there was a choice and the named kink is."""
