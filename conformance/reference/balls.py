@@ -66,6 +66,7 @@ class ElementwiseBalls:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself; by u where
         `rounds` and nothing elsewhere, if that is given."""
         flags = either(*(arg.flags for arg in args))
+        loose = loose if loose is None else loose + self.u[1] * loose
         z = Ball(x, b, None, flags, loose)
         m = z.m
         if rounds is not None or k:
@@ -139,13 +140,15 @@ class ElementwiseBalls:
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
         exact = either_mask(np.zeros((), bool), y.scale)
+        least = y.m
         if y.b is None:
             b = None if x.b is None else x.b / y.m
         else:
             room = y.m - y.b
             b = (x.bound() + (x.reach / y.m) * y.b) / np.where(room > 0, room, np.nan)
             b = np.where(room > 0, b, np.inf)
-        loose = np.maximum(x.swell, 1) * np.maximum(1 / y.m, 1) if self.reorders else None
+            least = np.maximum(room[1], 0)
+        loose = np.maximum(x.swell, 1) * np.maximum(1 / least, 1) if self.reorders else None
         return self._with_hull(self.ball(z, _sane(b), (x, y), 1.0, loose, ~exact), hull_quotient(x, y))
 
     def power(self, x: Ball, k: int) -> Ball:
