@@ -103,7 +103,9 @@ def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
     half = 2.0 ** (fmt.max_exponent - fmt.digits)
     gap = (fmt.max - np.abs(n.high)) - np.copysign(1.0, n.high) * n.low + half
     infinite = np.isinf(a) & same_sign & ~np.isinf(n.high)
-    vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high))
+    unbounded = np.isinf(a) & ~np.isinf(n.high) & np.isinf(n.tight)  # a divisor or a logarithm's argument may be 0
+    vacuous = unbounded | (infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high)))
     overflow = infinite & ((gap <= n.sound) | n.overflow_tight | n.overflow_sound)
+    overflow |= np.isinf(a) & ~np.isinf(n.high) & np.isinf(n.sound)
     severity = np.where(right | (infinite & (gap <= n.tight)), AGREES, np.where(overflow, INACCURATE, FAILS))
     return np.where(np.isnan(n.high) | vacuous, UNDECIDED, severity), vacuous
