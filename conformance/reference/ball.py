@@ -30,7 +30,7 @@ class Ball:
         flags: OVER where an intermediate may pass the dtype's largest number, UNSURE where binary128 cannot tell which
             branch of a kink is taken (None: nowhere).
         loose: the largest magnitude that the same multiplications and divisions may pass in another order: factors
-            below 1 do not count. None: not tracked, or |x|.
+            below 1 do not count. None: not tracked, or |x| and its error.
     """
 
     x: Quad
