@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from conformance.cases.case import DTYPES
 from conformance.errors import FileError, FormulaError
-from conformance.formula import parse_expression
+from conformance.formula import parse_expression, statements
 
 
 def text_number(value: Any) -> Any:
@@ -46,9 +45,9 @@ class Envelope(_Strict):
     @classmethod
     def _is_program(cls, text: str) -> str:
         try:
-            for _, expression in statements_of(text):
-                parse_expression(expression)
-        except (SyntaxError, FormulaError) as error:
+            for statement in statements(text):
+                parse_expression(statement.text)
+        except FormulaError as error:
             raise ValueError(f"not statements of the formula language: {error}") from None
         return text
 
@@ -175,18 +174,3 @@ def read_known(path: Path) -> list[Entry]:
 def _place(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     return f"(line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-
-
-def statements_of(text: str) -> list[tuple[str, str]]:
-    """The assigned names of a text of statements, each with the text of its expression.
-
-    Raises:
-        ValueError: it holds something else.
-    """
-    found = []
-    for statement in ast.parse(text).body:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-        if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
-            raise ValueError("a statement reads: name = expression")
-        found.append((target.id, ast.get_source_segment(text, statement.value) or ""))
-    return found

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import ConformanceError
-from conformance.formula import Builder, Node, names_in, parse_expression, parse_program
+from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.verdict.compare import AGREES, INACCURATE, Judged, judge
-from conformance.verdict.entries import Entry, Envelope, Witness, read_known, statements_of, text_number
+from conformance.verdict.entries import Entry, Envelope, Witness, read_known, text_number
 
 __all__ = [
     "Coverage",
@@ -134,9 +134,9 @@ def _is_among(answers: Sequence[float], got: float) -> bool:
 
 
 @functools.cache
-def amended(spec: Spec, statements: str) -> Spec:
+def amended(spec: Spec, instead: str) -> Spec:
     """The spec with other statements in the place of some of its formula's: what a framework is known to compute."""
-    replace = dict(statements_of(statements))
+    replace = {statement.name: statement.text for statement in statements(instead)}
     builder = Builder()
     scope = parse_program(spec.formula, builder, replace)
     reduce = {name: parse_expression(text, builder, scope) for name, text in spec.reductions.items()}
