@@ -68,7 +68,7 @@ class Envelope(_Strict):
 
 
 class Witness(_Strict):
-    """The frozen case that shows the difference; replayed in every run that the entry could apply to."""
+    """A frozen case that shows the difference; replayed in every run that the entry could apply to."""
 
     dtype: str
     check: str
@@ -81,6 +81,15 @@ class Witness(_Strict):
         if name not in DTYPES:
             raise ValueError(f"there is no dtype {name!r}; there are: {', '.join(DTYPES)}")
         return name
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether it is an edge case of the spec."""
+        return self.check.startswith("edge.")
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 class Entry(_Strict):
@@ -96,7 +105,7 @@ class Entry(_Strict):
     link: str = ""
     when: str = ""
     unsteady: bool = False  # the answer depends on what memory holds: the witness may come out right by chance
-    witness: Witness
+    witnesses: Annotated[tuple[Witness, ...], BeforeValidator(_several), Field(alias="witness", min_length=1)]
 
     @field_validator("versions")
     @classmethod
@@ -125,6 +134,10 @@ class Entry(_Strict):
     def matches(self, check_id: str) -> bool:
         """Whether the entry speaks of this check."""
         return any(fnmatch.fnmatchcase(check_id, pattern) for pattern in self.patterns)
+
+    def speaks_of(self, criterion: str) -> bool:
+        """Whether a pattern names this criterion."""
+        return any(fnmatch.fnmatchcase(criterion, pattern.split("/")[0]) for pattern in self.patterns)
 
     def applies_to(self, version: str) -> bool:
         """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
