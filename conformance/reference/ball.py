@@ -14,6 +14,7 @@ from conformance.reference.quad import BOUND, Bound, Quad, magnitude
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
 OVER, UNSURE = np.uint8(1), np.uint8(2)
+C = 2.0  # the budget's safety factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +41,10 @@ class Ball:
 
     @cached_property
     def swell(self) -> Bound:
-        """How large the number may become on the way if its factors are multiplied in another order, errors included."""
+        """How large the number may become on the way, errors included, in another order of multiplication."""
         if self.loose is not None:
             return self.loose
-        return self.m if self.b is None else self.m + self.b[1]
+        return self.m if self.b is None else self.m + C * self.b[1]
 
     @cached_property
     def m(self) -> Bound:

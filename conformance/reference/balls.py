@@ -20,6 +20,7 @@ from conformance.reference.ball import (
     OVER,
     UNSURE,
     Ball,
+    C,
     Flags,
     either,
     flagged,
@@ -31,7 +32,6 @@ from conformance.reference.ball import (
 from conformance.reference.formats import ULPS, Format
 from conformance.reference.quad import BOUND, QUAD, UNIT, ZERO, Bound, Quad, magnitude, quad
 
-C = 2.0  # the budget's safety factor
 SAFETY = 16.0  # on binary128's own bound: its elementary functions are measured within 0.75 ulp, not proven
 ONE = np.ones((), dtype=QUAD)
 
@@ -66,7 +66,8 @@ class ElementwiseBalls:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself; by u where
         `rounds` and nothing elsewhere, if that is given."""
         flags = either(*(arg.flags for arg in args))
-        loose = loose if loose is None else loose + self.u[1] * loose
+        if loose is not None:
+            loose = loose * (1 + C * self.u[1])
         z = Ball(x, b, None, flags, loose)
         m = z.m
         if rounds is not None or k:
@@ -140,16 +141,18 @@ class ElementwiseBalls:
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
         exact = either_mask(np.zeros((), bool), y.scale)
-        least = y.m
         if y.b is None:
             b = None if x.b is None else x.b / y.m
         else:
             room = y.m - y.b
             b = (x.bound() + (x.reach / y.m) * y.b) / np.where(room > 0, room, np.nan)
             b = np.where(room > 0, b, np.inf)
-            least = np.maximum(room[1], 0)
-        loose = np.maximum(x.swell, 1) * np.maximum(1 / least, 1) if self.reorders else None
+        loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
         return self._with_hull(self.ball(z, _sane(b), (x, y), 1.0, loose, ~exact), hull_quotient(x, y))
+
+    def _least(self, y: Ball) -> Bound:
+        """How small |y| may be computed."""
+        return y.m if y.b is None else np.maximum(y.m - C * y.b[1], 0)
 
     def power(self, x: Ball, k: int) -> Ball:
         z = x

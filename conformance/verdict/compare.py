@@ -58,7 +58,7 @@ def by_yardstick(judged: Judged, yardstick: Float, fmt: Format) -> Judged:
     """
     with np.errstate(all="ignore"):
         close = np.abs(judged.answer - yardstick) <= np.maximum(ulp(judged.answer, fmt), ulp(yardstick, fmt))
-    met = judged.vacuous & close
+    met = judged.vacuous & (close | (judged.answer == yardstick))
     severity = np.where(met, AGREES, judged.severity).astype(np.int8)
     return replace(judged, severity=severity, vacuous=judged.vacuous & ~met)
 
