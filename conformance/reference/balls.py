@@ -8,6 +8,7 @@ that may be zero is unbounded. Gradients are computed in the same arithmetic, so
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from conformance.reference.ball import (
     hull_product,
     hull_quotient,
     hull_sum,
+    opposed,
     parts,
 )
 from conformance.reference.formats import ULPS, Format
@@ -119,12 +121,16 @@ class ElementwiseBalls:
         return z if h is None else Ball(z.x, z.b, h, z.flags, z.loose)
 
     def add(self, x: Ball, y: Ball) -> Ball:
-        loose = x.swell + y.swell if self.reorders else None
-        return self._with_hull(self.ball(x.x + y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, 1))
+        return self._sum(x.x + y.x, x, y, minus=False)
 
     def sub(self, x: Ball, y: Ball) -> Ball:
+        return self._sum(x.x - y.x, x, y, minus=True)
+
+    def _sum(self, z: Quad, x: Ball, y: Ball, *, minus: bool) -> Ball:
         loose = x.swell + y.swell if self.reorders else None
-        return self._with_hull(self.ball(x.x - y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, -1))
+        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, -1 if minus else 1))
+        turned = either(opposed(z, x), opposed(z, y, minus=minus))
+        return done if turned is None else dataclasses.replace(done, flags=either(done.flags, turned))
 
     def neg(self, x: Ball) -> Ball:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
