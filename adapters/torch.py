@@ -70,6 +70,7 @@ class Adapter:
         return Environment(
             versions={"torch": torch.__version__},
             devices=self._devices,
+            dtypes=("float64", "float32", "bfloat16", "float16"),
             flushes_subnormals=flushes,
             details={
                 "threads": str(torch.get_num_threads()),

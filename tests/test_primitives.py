@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from flint import arb
 
-from conformance.reference.ball import Ball
-from conformance.reference.balls import SAFETY, C
+from conformance.reference.ball import Ball, C
+from conformance.reference.balls import SAFETY
 from conformance.reference.formats import FORMATS, sum_factor
 from conformance.reference.quad import magnitude, quad, split, total
 from conformance.reference.reductions import Balls

@@ -383,6 +383,13 @@ def test_a_running_sum_that_overflows_is_flagged_though_the_mean_does_not() -> N
     assert not wide["value"].overflow_tight[0]
 
 
+@pytest.mark.parametrize(("var", "overflows"), [(0.404296875, True), (0.41015625, False)])
+def test_an_intermediate_that_rounding_lifts_beyond_the_largest_is_flagged(var: float, overflows: bool) -> None:
+    """The gradient by var is half of (103.46875 / var)², 65,496 or 63,639; float16 ends at 65,504."""
+    inputs = {"input": [103.0], "target": [-0.46875], "var": [var]}
+    assert numbers("gaussian_nll", inputs, "float16", reduction="none")["var"].overflow_tight[0] == overflows
+
+
 def test_a_value_beyond_float64_is_infinite() -> None:
     assert evaluate("mse", {"input": [1e200], "target": [0.0]}).value == INF
 

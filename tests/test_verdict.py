@@ -123,6 +123,10 @@ TABLE: list[tuple[str, Numbers, float, str]] = [
     ("far below the threshold", wanted(MAX32 / 2, MAX32 * 2.0**-19), INF, "fails"),
     ("infinity, by a vacuous budget", wanted(1.0, INF), INF, "undecided"),
     ("infinity, by a budget wider than all numbers", wanted(1.0, 1e39), INF, "undecided"),
+    ("the other infinity, by a vacuous budget", wanted(-1.0, INF), INF, "undecided"),
+    ("the other infinity, by a budget wider than all numbers", wanted(-1.0, 1e39), INF, "undecided"),
+    ("the other infinity, by a budget that does not reach it", wanted(-1e38, 4e38), INF, "fails"),
+    ("the other infinity, within the sound budget only", wanted(-1.0, U, 1e39), INF, "inaccurate"),
     ("the largest itself", wanted(MAX32), MAX32, "agrees"),
     ("infinity for the largest", wanted(MAX32), INF, "fails"),
     # kinks: from `below` under the number to `above` over it

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from conformance.errors import FormulaError
 from conformance.formula.node import Node, walk
+from conformance.formula.syntax import assignments, fault_at, python_of
 
-MAX_TEXT = 5_000
 MAX_NODES = 500
 MAX_DEPTH = 60
 MAX_EXPONENT = 16
@@ -85,7 +85,7 @@ def parse_expression(text: str, builder: Builder | None = None, scope: Mapping[s
     Raises:
         FormulaError: with line and column in `text`.
     """
-    tree = _python(text, "eval")
+    tree = python_of(text, "eval")
     assert isinstance(tree, ast.Expression)
     root = _Reader(builder or Builder(), dict(scope or {}), text).read(tree.body)
     _check_size(root)
@@ -103,43 +103,24 @@ def parse_program(
     Raises:
         FormulaError: with line and column in `text`.
     """
-    tree = _python(text, "exec")
-    assert isinstance(tree, ast.Module)
     builder = builder or Builder()
     left = dict(replace or {})
     reader = _Reader(builder, {}, text)
-    for statement in tree.body:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
-        if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
-            raise _fault("a statement of a formula is an assignment: name = expression", statement)
-        name = target.id
+    for name, value, place in assignments(text):
         if name in FUNCTIONS or name in CONSTANTS:
-            raise _fault(f"{name!r} is a primitive and cannot be assigned", statement)
+            raise fault_at(f"{name!r} is a primitive and cannot be assigned", place)
         if name in reader.scope:
-            raise _fault(f"{name!r} is assigned twice", statement)
+            raise fault_at(f"{name!r} is assigned twice", place)
         if name in left:
             reader.scope[name] = parse_expression(left.pop(name), builder, reader.scope)
         else:
-            reader.scope[name] = reader.read(statement.value)
+            reader.scope[name] = reader.read(value)
         _check_size(reader.scope[name])
     if left:
         raise FormulaError(f"{next(iter(left))!r} is not assigned in the formula")
     if not reader.scope:
         raise FormulaError("the formula is empty")
     return reader.scope
-
-
-def _python(text: str, mode: str) -> ast.AST:
-    if len(text) > MAX_TEXT:
-        raise FormulaError(f"a formula has at most {MAX_TEXT} characters, this one has {len(text)}")
-    source = text.strip() if mode == "eval" else text
-    try:
-        return ast.parse(source, mode=mode)
-    except SyntaxError as error:
-        line, column = error.lineno or 1, max((error.offset or 1) - 1, 0)
-        raise FormulaError(f"not an expression: {error.msg}", line, column) from None
-    except (ValueError, RecursionError, MemoryError):
-        raise FormulaError("not an expression: nested too deeply, or holding a null character") from None
 
 
 def _check_size(root: Node) -> None:
@@ -150,10 +131,6 @@ def _check_size(root: Node) -> None:
             raise FormulaError(f"nested deeper than {MAX_DEPTH}", node.line, node.column)
     if len(depth) > MAX_NODES:
         raise FormulaError(f"more than {MAX_NODES} operations", root.line, root.column)
-
-
-def _fault(message: str, at: ast.AST) -> FormulaError:
-    return FormulaError(message, getattr(at, "lineno", 1), getattr(at, "col_offset", 0))
 
 
 class _Reader:
@@ -167,21 +144,21 @@ class _Reader:
     def read(self, tree: ast.expr) -> Node:
         method = getattr(self, f"_{type(tree).__name__.lower()}", None)
         if method is None:
-            raise _fault(f"{_words(tree)} has no place in a formula", tree)
+            raise fault_at(f"{_words(tree)} has no place in a formula", tree)
         try:
             node: Node = method(tree)
         except RecursionError:
-            raise _fault("nested too deeply", tree) from None
+            raise fault_at("nested too deeply", tree) from None
         return node
 
     def _constant(self, tree: ast.Constant) -> Node:
         value = tree.value
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _fault(f"{value!r} is not a number", tree)
+            raise fault_at(f"{value!r} is not a number", tree)
         if isinstance(value, float) and not math.isfinite(value):
-            raise _fault("a number beyond float64", tree)
+            raise fault_at("a number beyond float64", tree)
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
-            raise _fault("an integer beyond 2**53", tree)
+            raise fault_at("an integer beyond 2**53", tree)
         return self.builder.node("const", value=value, at=tree)
 
     def _name(self, tree: ast.Name) -> Node:
@@ -190,18 +167,18 @@ class _Reader:
         if tree.id in CONSTANTS:
             return self.builder.node("const", value=CONSTANTS[tree.id], at=tree)
         if tree.id in FUNCTIONS:
-            raise _fault(f"{tree.id!r} is a primitive: call it", tree)
+            raise fault_at(f"{tree.id!r} is a primitive: call it", tree)
         return self.builder.node("name", value=tree.id, at=tree)
 
     def _binop(self, tree: ast.BinOp) -> Node:
         op = BINARY.get(type(tree.op))
         if op is None:
-            raise _fault("of the binary operators, a formula knows + - * / **", tree)
+            raise fault_at("of the binary operators, a formula knows + - * / **", tree)
         left, right = self.read(tree.left), self.read(tree.right)
         if op == "**":
             power = right.value if right.op == "const" else None
             if not isinstance(power, int) or not 0 <= power <= MAX_EXPONENT:
-                raise _fault(f"an exponent is an integer from 0 to {MAX_EXPONENT}", tree.right)
+                raise fault_at(f"an exponent is an integer from 0 to {MAX_EXPONENT}", tree.right)
         return self.builder.node(op, left, right, at=tree)
 
     def _unaryop(self, tree: ast.UnaryOp) -> Node:
@@ -214,14 +191,14 @@ class _Reader:
             return self.builder.node("neg", operand, at=tree)
         if isinstance(tree.op, ast.Not):
             return self.builder.node("not", operand, at=tree)
-        raise _fault("of the unary operators, a formula knows + - not", tree)
+        raise fault_at("of the unary operators, a formula knows + - not", tree)
 
     def _compare(self, tree: ast.Compare) -> Node:
         sides = [self.read(side) for side in (tree.left, *tree.comparators)]
         parts = []
         for operator, left, right in zip(tree.ops, sides, sides[1:], strict=False):
             if type(operator) not in COMPARE:
-                raise _fault("of the comparisons, a formula knows == != < <= > >=", tree)
+                raise fault_at("of the comparisons, a formula knows == != < <= > >=", tree)
             parts.append(self.builder.node(COMPARE[type(operator)], left, right, at=tree))
         return self._join("and", parts, tree)
 
@@ -238,16 +215,16 @@ class _Reader:
     def _call(self, tree: ast.Call) -> Node:
         if not isinstance(tree.func, ast.Name) or tree.func.id not in FUNCTIONS:
             there = ", ".join(sorted(FUNCTIONS))
-            raise _fault(f"{ast.unparse(tree.func)!r} is not a primitive; there are: {there}", tree)
+            raise fault_at(f"{ast.unparse(tree.func)!r} is not a primitive; there are: {there}", tree)
         name, signature = tree.func.id, FUNCTIONS[tree.func.id]
         if len(tree.args) != signature.arity:
-            raise _fault(f"{name} takes {signature.arity} positional argument(s), not {len(tree.args)}", tree)
+            raise fault_at(f"{name} takes {signature.arity} positional argument(s), not {len(tree.args)}", tree)
         if name == "index":
             return self.builder.node("index", over=_axes(tree.args[0]), at=tree)
         if name == "rename":
             axes = (*_axes(tree.args[1]), *_axes(tree.args[2]))
             if len(axes) != 2 or tree.keywords:
-                raise _fault("rename takes a term, an axis and its new name", tree)
+                raise fault_at("rename takes a term, an axis and its new name", tree)
             return self.builder.node("rename", self.read(tree.args[0]), over=axes, at=tree)
         args = [self.read(arg) for arg in tree.args]
         over, where = None, None
@@ -259,11 +236,11 @@ class _Reader:
             elif keyword.arg in signature.keywords and len(args) == signature.arity:
                 args.append(self.read(keyword.value))
             else:
-                raise _fault(f"{name} takes no keyword {keyword.arg!r} here", tree)
+                raise fault_at(f"{name} takes no keyword {keyword.arg!r} here", tree)
         if signature.over_required and over is None:
-            raise _fault(f"{name} needs over=AXIS", tree)
+            raise fault_at(f"{name} needs over=AXIS", tree)
         if len(args) < signature.arity + len(signature.keywords):
-            raise _fault(f"{name} needs {signature.keywords[0]}=", tree)
+            raise fault_at(f"{name} needs {signature.keywords[0]}=", tree)
         if name == "clip":
             return self.builder.node("minimum", self.builder.node("maximum", *args[:2], at=tree), args[2], at=tree)
         return self.builder.node(name, *args, over=over, where=where, at=tree)
@@ -273,7 +250,7 @@ def _axes(tree: ast.expr) -> tuple[str, ...]:
     items = tree.elts if isinstance(tree, ast.Tuple) else [tree]
     names = [item.id for item in items if isinstance(item, ast.Name)]
     if not names or len(names) != len(items):
-        raise _fault("an axis is a name, or several in parentheses", tree)
+        raise fault_at("an axis is a name, or several in parentheses", tree)
     return tuple(names)
 
 

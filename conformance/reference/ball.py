@@ -14,6 +14,7 @@ from conformance.reference.quad import BOUND, Bound, Quad, magnitude
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
 OVER, UNSURE = np.uint8(1), np.uint8(2)
+C = 2.0  # the budget's safety factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Ball:
         flags: OVER where an intermediate may pass the dtype's largest number, UNSURE where binary128 cannot tell which
             branch of a kink is taken (None: nowhere).
         loose: the largest magnitude that the same multiplications and divisions may pass in another order: factors
-            below 1 do not count. None: not tracked, or |x|.
+            below 1 do not count. None: not tracked, or |x| and its error.
     """
 
     x: Quad
@@ -40,8 +41,10 @@ class Ball:
 
     @cached_property
     def swell(self) -> Bound:
-        """How large the number may become on the way if its factors are multiplied in another order."""
-        return self.m if self.loose is None else self.loose
+        """How large the number may become on the way, errors included, in another order of multiplication."""
+        if self.loose is not None:
+            return self.loose
+        return self.m if self.b is None else self.m + C * self.b[1]
 
     @cached_property
     def m(self) -> Bound:

@@ -20,6 +20,7 @@ from conformance.reference.ball import (
     OVER,
     UNSURE,
     Ball,
+    C,
     Flags,
     either,
     flagged,
@@ -32,7 +33,6 @@ from conformance.reference.formats import ULPS, Format
 from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, signs
 from conformance.reference.quad import BOUND, QUAD, UNIT, Bound, Quad, magnitude, quad
 
-C = 2.0  # the budget's safety factor
 OWN_UNDERFLOW = -16200  # 2 to this: binary128 ends later, but the long double that holds the bounds ends at 2^-16445
 SAFETY = 16.0  # on binary128's own bound: its elementary functions are measured within 0.75 ulp, not proven
 
@@ -67,6 +67,8 @@ class ElementwiseBalls:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself; by u where
         `rounds` and nothing elsewhere, if that is given."""
         flags = either(*(arg.flags for arg in args))
+        if loose is not None:
+            loose = loose * (1 + C * self.u[1])
         z = Ball(x, b, None, flags, loose)
         m = z.m
         if rounds is not None or k:
@@ -155,9 +157,13 @@ class ElementwiseBalls:
             room = y.m - y.b
             b = (x.bound() + (x.reach / y.m) * y.b) / np.where(room > 0, room, np.nan)
             b = np.where(room > 0, b, np.inf)
-        loose = np.maximum(x.swell, 1) * np.maximum(1 / y.m, 1) if self.reorders else None
+        loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
         q = self._vanished(self.ball(z, _sane(b), (x, y), 1.0, loose, ~exact), _alive(x) & np.isfinite(y.m))
         return self._with_hull(q, hull_quotient(x, y))
+
+    def _least(self, y: Ball) -> Bound:
+        """How small |y| may be computed."""
+        return y.m if y.b is None else np.maximum(y.m - C * y.b[1], 0)
 
     def power(self, x: Ball, k: int) -> Ball:
         z = x

@@ -16,8 +16,8 @@ from conformance.errors import UsageError
 from conformance.formula import Node
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
-from conformance.reference.ball import OVER, UNSURE, Ball, Flags, either, parts
-from conformance.reference.balls import SAFETY, C
+from conformance.reference.ball import OVER, UNSURE, Ball, C, Flags, either, parts
+from conformance.reference.balls import SAFETY
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
 from conformance.reference.numbers import Float, Mask, Modulus, Numbers, half_ulp, ulp

@@ -8,8 +8,8 @@ import numpy as np
 
 from conformance.formula.arithmetic import Axes, Cond, Mask
 from conformance.formula.arrays import first_of, places
-from conformance.reference.ball import OVER, UNSURE, Ball, either, flagged, over_axes, parts
-from conformance.reference.balls import SAFETY, C, ElementwiseBalls, _sane
+from conformance.reference.ball import OVER, UNSURE, Ball, C, either, flagged, over_axes, parts
+from conformance.reference.balls import SAFETY, ElementwiseBalls, _sane
 from conformance.reference.formats import ULPS, sum_factor
 from conformance.reference.functions import signs
 from conformance.reference.quad import BOUND, QUAD, ZERO, Bound, Quad, magnitude, peak, quad, total

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 
 from conformance.errors import FormulaError
-from conformance.formula import Builder, Node, parse_expression, parse_program
-from conformance.formula.parse import MAX_TEXT
+from conformance.formula import Builder, Node, parse_expression, parse_program, statements
 from conformance.spec.expressions import Names, check_expression
 from conformance.spec.model import Form, Kink, Modulo
 from conformance.spec.schema import FormForm, KinkForm, ModuloForm, SpecForm, close
@@ -104,18 +102,10 @@ def _statements(source: Source, loc: Loc, where: str | list[str]) -> dict[str, t
         [(loc, where)] if isinstance(where, str) else [((*loc, k), text) for k, text in enumerate(where)]
     ):
         try:
-            tree = ast.parse(text if len(text) <= MAX_TEXT else "")
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line, column = getattr(error, "lineno", 1) or 1, max((getattr(error, "offset", 1) or 1) - 1, 0)
-            source.note(place, FormulaError(f"not a statement: {getattr(error, 'msg', error)}", line, column))
-            continue
-        for statement in tree.body:
-            target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-            value = ast.get_source_segment(text, statement.value) if isinstance(statement, ast.Assign) else None
-            if not isinstance(target, ast.Name) or value is None or not isinstance(statement, ast.Assign):
-                raise Misfit(place, "a form's statement reads: name = expression")
-            shift = FormulaError("", statement.value.lineno, statement.value.col_offset)
-            found[target.id] = (place, value, shift)
+            for name, expression, line, column in statements(text):
+                found[name] = place, expression, FormulaError("", line, column)
+        except FormulaError as error:
+            source.note(place, error)
     if not found and not source.faults:
         raise Misfit(loc, "a form says at least one statement: name = expression")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from conformance.spec import load_specs, specs_folder
 from conformance.spec.model import Spec
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
-from conformance.verdict.known import Entry, fault_of, read_known
+from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
 
 
 @dataclass(frozen=True)
@@ -143,12 +142,11 @@ def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
 def _check_known(plan: Plan) -> None:
     for framework in plan.frameworks.values():
         for entry in framework.known:
-            faults = {
-                name: fault_of(entry, spec)
-                for name, spec in plan.specs.items()
-                if any(fnmatch.fnmatchcase(name, pattern.split("/")[0]) for pattern in entry.patterns)
-            }
-            # An entry for several criteria has the witness of one of them; its condition has to fit them all.
-            wrong = [fault for fault in faults.values() if "`when`" in fault]
-            if wrong or (faults and all(faults.values())):
-                raise FileError(f"known differences: {entry.id}: {wrong[0] if wrong else next(iter(faults.values()))}")
+            specs = [spec for name, spec in plan.specs.items() if entry.speaks_of(name)]
+            faults = [fault_of(entry, spec) for spec in specs]
+            for witness in entry.witnesses if specs else ():
+                # An entry for several criteria may have a witness that is a case of one of them only.
+                told = [fault_of_witness(witness, spec) for spec in specs]
+                faults += [f"its witness: {told[0]}"] if all(told) else []
+            if fault := next(filter(None, faults), ""):
+                raise FileError(f"known differences: {entry.id}: {fault}")

@@ -14,7 +14,7 @@ import pytest
 from conformance.adapter.load import built_in
 from conformance.errors import ConformanceError
 from conformance.record.baseline import Changes, compare
-from conformance.record.gate import NOTHING_RAN, is_failing
+from conformance.record.gate import decide, is_failing
 from conformance.record.journal import Journal
 from conformance.record.model import Cell
 from conformance.record.results import read_results, results_of, run_info, write_results
@@ -150,7 +150,8 @@ class SuitePlugin:
         self._finish()
         assert self.document is not None
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            session.exitstatus = self._exit_code(int(session.exitstatus))
+            decision = decide(self.document, self.options.fail_on, self._changes(self.document["checks"]))
+            session.exitstatus = decision.exit_code or session.exitstatus
 
     def _finish(self) -> None:
         stale = [*self.stale, *unmatched(self.plan)]
@@ -178,14 +179,6 @@ class SuitePlugin:
                 write_report(self.options.report, [self.document])
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
-
-    def _exit_code(self, status: int) -> int:
-        assert self.document is not None
-        run = self.document["run"]
-        word = str(run["verdict"]).split(":")[0]
-        if word == "NOTHING RAN":
-            return NOTHING_RAN
-        return 1 if word in {"FAIL", "INCOMPLETE"} and self.options.fail_on != "none" else status
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The matrix, what is wrong, and the verdict in one line."""

@@ -58,7 +58,7 @@ def by_yardstick(judged: Judged, yardstick: Float, fmt: Format) -> Judged:
     """
     with np.errstate(all="ignore"):
         close = np.abs(judged.answer - yardstick) <= np.maximum(ulp(judged.answer, fmt), ulp(yardstick, fmt))
-    met = judged.vacuous & close
+    met = judged.vacuous & (close | (judged.answer == yardstick))
     severity = np.where(met, AGREES, judged.severity).astype(np.int8)
     return replace(judged, severity=severity, vacuous=judged.vacuous & ~met)
 
@@ -100,11 +100,13 @@ def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
     """The same where wanted or got is not finite. NaN is wanted only where the mathematics has no value: no verdict."""
     same_sign = np.signbit(a) == np.signbit(n.high)
     right = np.isinf(a) & np.isinf(n.high) & same_sign
-    # A number rounds to infinity from half an ulp above the largest one; `gap` is how far the wanted one is from there.
+    # A number rounds to infinity from half an ulp above the largest one; `gap` is how far the wanted one is from there,
+    # on the answer's side of 0.
     half = 2.0 ** (fmt.max_exponent - fmt.digits)
-    gap = (fmt.max - np.abs(n.high)) - np.copysign(1.0, n.high) * n.low + half
-    infinite = np.isinf(a) & same_sign & ~np.isinf(n.high)
+    infinite = np.isinf(a) & ~np.isinf(n.high)
+    side = np.copysign(1.0, a)
+    gap = (fmt.max - side * n.high) - side * n.low + half
     vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high))
-    overflow = infinite & ((gap <= n.sound) | n.overflow_tight | n.overflow_sound)
+    overflow = infinite & ((gap <= n.sound) | (same_sign & (n.overflow_tight | n.overflow_sound)))
     severity = np.where(right | (infinite & (gap <= n.tight)), AGREES, np.where(overflow, INACCURATE, FAILS))
     return np.where(np.isnan(n.high) | vacuous, UNDECIDED, severity), vacuous

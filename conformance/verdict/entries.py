@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from conformance.cases.case import DTYPES
 from conformance.errors import FileError, FormulaError
-from conformance.formula import parse_expression
+from conformance.formula import parse_expression, statements
 
 
 def text_number(value: Any) -> Any:
@@ -46,9 +45,9 @@ class Envelope(_Strict):
     @classmethod
     def _is_program(cls, text: str) -> str:
         try:
-            for _, expression in statements_of(text):
-                parse_expression(expression)
-        except (SyntaxError, FormulaError) as error:
+            for statement in statements(text):
+                parse_expression(statement.text)
+        except FormulaError as error:
             raise ValueError(f"not statements of the formula language: {error}") from None
         return text
 
@@ -69,7 +68,7 @@ class Envelope(_Strict):
 
 
 class Witness(_Strict):
-    """The frozen case that shows the difference; replayed in every run that the entry could apply to."""
+    """A frozen case that shows the difference; replayed in every run that the entry could apply to."""
 
     dtype: str
     check: str
@@ -82,6 +81,15 @@ class Witness(_Strict):
         if name not in DTYPES:
             raise ValueError(f"there is no dtype {name!r}; there are: {', '.join(DTYPES)}")
         return name
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether it is an edge case of the spec."""
+        return self.check.startswith("edge.")
+
+
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 class Entry(_Strict):
@@ -97,7 +105,7 @@ class Entry(_Strict):
     link: str = ""
     when: str = ""
     unsteady: bool = False  # the answer depends on what memory holds: the witness may come out right by chance
-    witness: Witness
+    witnesses: Annotated[tuple[Witness, ...], BeforeValidator(_several), Field(alias="witness", min_length=1)]
 
     @field_validator("versions")
     @classmethod
@@ -126,6 +134,10 @@ class Entry(_Strict):
     def matches(self, check_id: str) -> bool:
         """Whether the entry speaks of this check."""
         return any(fnmatch.fnmatchcase(check_id, pattern) for pattern in self.patterns)
+
+    def speaks_of(self, criterion: str) -> bool:
+        """Whether a pattern names this criterion."""
+        return any(fnmatch.fnmatchcase(criterion, pattern.split("/")[0]) for pattern in self.patterns)
 
     def applies_to(self, version: str) -> bool:
         """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
@@ -175,18 +187,3 @@ def read_known(path: Path) -> list[Entry]:
 def _place(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     return f"(line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-
-
-def statements_of(text: str) -> list[tuple[str, str]]:
-    """The assigned names of a text of statements, each with the text of its expression.
-
-    Raises:
-        ValueError: it holds something else.
-    """
-    found = []
-    for statement in ast.parse(text).body:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-        if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Name):
-            raise ValueError("a statement reads: name = expression")
-        found.append((target.id, ast.get_source_segment(text, statement.value) or ""))
-    return found

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import ConformanceError
-from conformance.formula import Builder, Node, names_in, parse_expression, parse_program
+from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.verdict.compare import AGREES, INACCURATE, Judged, judge
-from conformance.verdict.entries import Entry, Envelope, Witness, read_known, statements_of, text_number
+from conformance.verdict.entries import Entry, Envelope, Witness, read_known, text_number
 
 __all__ = [
     "Coverage",
@@ -33,6 +33,7 @@ __all__ = [
     "amended",
     "condition",
     "fault_of",
+    "fault_of_witness",
     "of_answered",
     "read_known",
     "witness_case",
@@ -41,12 +42,16 @@ __all__ = [
 Mask = NDArray[np.bool_]
 
 
-def witness_case(entry: Entry, spec: Spec) -> Case:
-    """The case that an entry's witness describes."""
-    inputs = {name: _array(value) for name, value in entry.witness.inputs.items()}
-    parameters = {name: text_number(value) for name, value in entry.witness.parameters.items()}
-    case = make_case(spec, inputs, parameters, entry.witness.dtype)
-    dtype = DTYPES[entry.witness.dtype]
+def witness_case(witness: Witness, spec: Spec) -> Case:
+    """The case that a witness describes; an edge case is described by the spec.
+
+    Raises:
+        ConformanceError, ValueError, TypeError: it is no case of this criterion.
+    """
+    inputs = {name: _array(value) for name, value in witness.inputs.items()}
+    parameters = {name: text_number(value) for name, value in witness.parameters.items()}
+    case = make_case(spec, inputs, parameters, witness.dtype)
+    dtype = DTYPES[witness.dtype]
     rounded = {n: a.astype(dtype) if spec.inputs[n].dtype == "float" else a for n, a in case.inputs.items()}
     return Case(case.criterion, case.dtype, case.layout, case.parameters, rounded)
 
@@ -134,9 +139,9 @@ def _is_among(answers: Sequence[float], got: float) -> bool:
 
 
 @functools.cache
-def amended(spec: Spec, statements: str) -> Spec:
+def amended(spec: Spec, instead: str) -> Spec:
     """The spec with other statements in the place of some of its formula's: what a framework is known to compute."""
-    replace = dict(statements_of(statements))
+    replace = {statement.name: statement.text for statement in statements(instead)}
     builder = Builder()
     scope = parse_program(spec.formula, builder, replace)
     reduce = {name: parse_expression(text, builder, scope) for name, text in spec.reductions.items()}
@@ -156,28 +161,31 @@ def condition(node: Node | None, spec: Spec, stack: Stack) -> Mask:
 
 
 def fault_of(entry: Entry, spec: Spec) -> str:
-    """What is wrong with an entry for a spec that it speaks of: condition, formula or witness; "" if nothing is."""
+    """What is wrong with an entry's condition or formula for a spec that it speaks of; "" if nothing is."""
     known = {*spec.inputs, *spec.params, *spec.dims, *dtype_numbers("float32")}
     if unknown := names_in(parse_expression(entry.when)) - known if entry.when else set():
         return f"`when` names {', '.join(sorted(unknown))}, which {spec.name} does not have"
+    if not entry.envelope.instead:
+        return ""
     try:
-        if entry.envelope.instead:
-            other = amended(spec, entry.envelope.instead)
-            if unknown := {name for node in other.reduce.values() for name in names_in(node)} - known:
-                return f"`instead` names {', '.join(sorted(unknown))}, which {spec.name} does not have"
-        return _fault_of_witness(entry, spec)
-    except (ConformanceError, ValueError, TypeError) as error:
+        other = amended(spec, entry.envelope.instead)
+    except ConformanceError as error:
         return str(error)
+    unknown = {name for node in other.reduce.values() for name in names_in(node)} - known
+    return f"`instead` names {', '.join(sorted(unknown))}, which {spec.name} does not have" if unknown else ""
 
 
-def _fault_of_witness(entry: Entry, spec: Spec) -> str:
-    check = entry.witness.check
-    if check.startswith("edge."):
+def fault_of_witness(witness: Witness, spec: Spec) -> str:
+    """What is wrong with a witness as a case of this criterion; "" if nothing is."""
+    if witness.is_edge:
         there = {f"edge.{edge.id}" for edge in spec.edge_cases}
     else:
-        witness_case(entry, spec)
-        there = {"value", *(f"gradient.{name}" for name in spec.differentiable if name in entry.witness.inputs)}
-    return "" if check in there else f"the witness's check {check!r} is none of {spec.name}'s with these inputs"
+        try:
+            witness_case(witness, spec)
+        except (ConformanceError, ValueError, TypeError) as error:
+            return str(error)
+        there = {"value", *(f"gradient.{name}" for name in spec.differentiable if name in witness.inputs)}
+    return "" if witness.check in there else f"{witness.check!r} is no check of {spec.name} with these inputs"
 
 
 def _inside(envelope: Envelope, judged: Judged, k: int) -> Mask:
