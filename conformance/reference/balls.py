@@ -30,8 +30,8 @@ from conformance.reference.ball import (
     parts,
 )
 from conformance.reference.formats import ULPS, Format
-from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, signs
-from conformance.reference.quad import BOUND, QUAD, UNIT, Bound, Quad, magnitude, quad
+from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, rest_of_sum, signs
+from conformance.reference.quad import BOUND, QUAD, UNIT, ZERO, Bound, Quad, magnitude, quad
 
 OWN_UNDERFLOW = -16200  # 2 to this: binary128 ends later, but the long double that holds the bounds ends at 2^-16445
 SAFETY = 16.0  # on binary128's own bound: its elementary functions are measured within 0.75 ulp, not proven
@@ -129,11 +129,15 @@ class ElementwiseBalls:
 
     def add(self, x: Ball, y: Ball) -> Ball:
         loose = x.swell + y.swell if self.reorders else None
-        return self._with_hull(self.ball(x.x + y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, 1))
+        z = x.x + y.x
+        rounds = _rounds(rest_of_sum(x.x, y.x, z))
+        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, rounds), hull_sum(x, y, 1))
 
     def sub(self, x: Ball, y: Ball) -> Ball:
         loose = x.swell + y.swell if self.reorders else None
-        return self._with_hull(self.ball(x.x - y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, -1))
+        z = x.x - y.x
+        rounds = _rounds(rest_of_sum(x.x, -y.x, z))
+        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, rounds), hull_sum(x, y, -1))
 
     def neg(self, x: Ball) -> Ball:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
@@ -288,6 +292,11 @@ class ElementwiseBalls:
         if any(part.loose is not None for part in full):
             loose = np.concatenate([np.broadcast_to(part.swell, shape) for part in full], axis=axis)
         return Ball(np.concatenate([part.x for part in full], axis=axis), b, None, flags, loose)
+
+
+def _rounds(rest: Quad) -> Mask:
+    """Where a sum rounds: in binary128 where it leaves a rest, in the dtype everywhere."""
+    return np.stack([rest != ZERO, np.ones(rest.shape, bool)])
 
 
 def _alive(x: Ball) -> Mask:

@@ -17,6 +17,13 @@ def signs(x: Quad) -> Quad:
     return quad(np.where(x > ZERO, 1.0, np.where(x < ZERO, -1.0, 0.0)))
 
 
+def rest_of_sum(x: Quad, y: Quad, z: Quad) -> Quad:
+    """What rounding cut off from z = x + y, exactly (D. E. Knuth, TAOCP, section 4.2.2, theorem B); NaN if infinite."""
+    back = z - x
+    rest: Quad = (x - (z - back)) + (y - back)
+    return rest
+
+
 def _sigmoid(x: Quad) -> Quad:
     e = np.exp(-np.abs(x))
     z: Quad = np.where(np.signbit(x), e, ONE) / (ONE + e)
