@@ -9,8 +9,9 @@ import numpy as np
 from conformance.formula.arithmetic import Axes, Cond, Mask
 from conformance.formula.arrays import first_of, places
 from conformance.reference.ball import OVER, UNSURE, Ball, C, either, flagged, over_axes, parts
-from conformance.reference.balls import SAFETY, ElementwiseBalls, _sane, _sign
+from conformance.reference.balls import SAFETY, ElementwiseBalls, _sane
 from conformance.reference.formats import ULPS, sum_factor
+from conformance.reference.functions import signs
 from conformance.reference.quad import BOUND, QUAD, ZERO, Bound, Quad, magnitude, peak, quad, total
 
 
@@ -57,7 +58,7 @@ class Balls(ElementwiseBalls):
         return Cond(true, near & several, near & several & (gap <= own) & (own > 0))
 
     def _exponentials(self, x: Ball, axes: Axes, mask: Mask | None) -> _Exponentials:
-        return _Exponentials(self.u, x, axes, mask)
+        return _Exponentials(self.u, self.tiny[0], x, axes, mask)
 
     def logsumexp(self, x: Ball, axes: Axes, mask: Mask | None) -> Ball:
         e = self._exponentials(x, axes, mask)
@@ -75,7 +76,7 @@ class Balls(ElementwiseBalls):
         if x.b is not None:
             relative = relative + x.b + _sum(e.weighted(x.b), axes, 1)
         b = np.where(e.p > 0, np.minimum(e.p * np.expm1(relative), 1), 0)
-        return self.ball(p, _sane(b), (_reduced(x, axes),))
+        return self._vanished(self.ball(p, _sane(b), (_reduced(x, axes),)), e.gone)
 
     def log_softmax(self, x: Ball, axes: Axes) -> Ball:
         e = self._exponentials(x, axes, None)
@@ -134,7 +135,7 @@ class Balls(ElementwiseBalls):
         down = magnitude(size) * -np.expm1(q * np.log1p(-np.minimum(relative, 1)))
         zero = r.m == 0
         b = np.where(zero, np.power(r.bound(), np.asarray(q, BOUND)), np.maximum(up, down))
-        return self.ball(size * _sign(r.x), _sane(b), (r,), ULPS["power"])
+        return self.ball(size * signs(r.x), _sane(b), (r,), ULPS["power"])
 
     def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
         place, shape = places(self.integers(index), x.x.shape, axis)
@@ -148,7 +149,7 @@ class _Exponentials:
     `others` is the sum without the peak's own term, which is exactly 1: so log1p(others) keeps its digits.
     """
 
-    def __init__(self, u: Bound, x: Ball, axes: Axes, mask: Mask | None) -> None:
+    def __init__(self, u: Bound, tiny: Bound, x: Ball, axes: Axes, mask: Mask | None) -> None:
         lowest = quad(-np.inf)
         seen = x.x if mask is None else np.where(mask, x.x, lowest)
         self.axes = axes
@@ -173,7 +174,10 @@ class _Exponentials:
         else:
             counts = np.broadcast_to(mask, seen.shape).sum(axis=axes, keepdims=True)
             factor = np.vectorize(sum_factor, otypes=[float])(counts)
+        self.gone = np.isfinite(gap) & (size == 0)
         self.sum_error = u * terms + np.minimum(u * factor, others)
+        if self.gone.any():
+            self.sum_error = self.sum_error + _sum(self.gone * tiny, axes)
 
     def weighted(self, b: Bound) -> Bound:
         return np.where(self.p > 0, self.p * b, 0)

@@ -15,6 +15,7 @@ from conformance.adapter import Adapter, Environment
 from conformance.cases.bind import output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
+from conformance.reference.certify import Ways, certify
 from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
@@ -57,6 +58,7 @@ class CellJudge:
     messages: dict[str, str] = field(default_factory=dict)  # of checks that are unsupported
     seconds: Seconds = field(default_factory=Seconds)
     warnings: set[str] = field(default_factory=set)
+    ways: Ways = field(default_factory=Ways)  # which the reference's numbers went
     recipes: int = 0
     cases: int = 0
 
@@ -106,7 +108,10 @@ class CellJudge:
     def _numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
         flushes = self.environment.flushes_subnormals
         with self.seconds.spent("reference"):
-            return evaluate_stack(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
+            found = evaluate_stack(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
+            numbers, ways = certify(self.spec, stack, found)
+        self.ways += ways
+        return numbers
 
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
