@@ -299,9 +299,9 @@ def test_climbing_finds_worse_recipes() -> None:
     for climbs in (True, False):
         scores: list[float] = []
 
-        def take(number: int, scores: list[float] = scores, climbs: bool = climbs) -> float | None:
+        def take(number: int, scores: list[float] = scores, climbs: bool = climbs) -> dict[str, float] | None:
             scores.append(float(number.bit_count()))
-            return scores[-1] if climbs else None
+            return {"bits": scores[-1]} if climbs else None
 
         climb(300, 1, take)
         best.append(max(scores))
