@@ -7,6 +7,8 @@
     ├── FileError              an unreadable or wrong known-differences, results or baseline file
     └── AdapterError           an adapter that cannot be loaded
 
+    ReferenceFault             the suite's own: a number of the reference lies outside its bound. No verdict survives it
+
 `Unsupported`, which an adapter raises, is an outcome and not an error: it lives in `conformance.adapter`.
 """
 
@@ -29,6 +31,10 @@ class FileError(ConformanceError):
 
 class AdapterError(ConformanceError):
     """An adapter that cannot be found, imported or constructed."""
+
+
+class ReferenceFault(Exception):
+    """The reference contradicts itself. Never a framework's fault nor the user's: whatever was being judged is not."""
 
 
 class FormulaError(ConformanceError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.errors import ReferenceFault
 from conformance.record.model import Cell
 from conformance.suite.plugin import SUITE
 
@@ -18,7 +19,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_cell(cell: Cell, request: pytest.FixtureRequest) -> None:
     """A cell agrees, or what is wrong with it is known."""
     suite = request.config.stash[SUITE]
-    result = suite.judge(cell)
+    try:
+        result = suite.judge(cell)
+    except ReferenceFault as fault:
+        # No verdict at all: the cell has not been judged, and the run cannot pass.
+        request.node.user_properties.append(("conformance", {"cell": cell.id, "fault": str(fault)}))
+        pytest.fail(str(fault), pytrace=False)
     request.node.user_properties.append(("conformance", result.to_json()))
     reasons = suite.failing(result)
     if reasons:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ml_dtypes
@@ -84,6 +84,10 @@ class Stack:
     def __getitem__(self, k: int) -> Case:
         inputs = {name: array[k, ...] for name, array in self.inputs.items()}
         return Case(self.criterion, self.dtype, self.layout, self.parameters, inputs)
+
+    def only(self, cases: Sequence[int] | NDArray[np.int64]) -> Stack:
+        """The stack of these of its cases."""
+        return replace(self, inputs={name: array[np.asarray(cases, int)] for name, array in self.inputs.items()})
 
     @staticmethod
     def of(case: Case) -> Stack:

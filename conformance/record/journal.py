@@ -1,7 +1,7 @@
 """The journal: a run as it goes, one JSON line at a time. What is on disk survives whatever ends the process.
 
 {"journal": 1, "run": {…}, "plan": [cell, …]}              first line
-{"cell": id, "seconds": s, "checks": [{…}, …]}             a cell was judged
+{"cell": id, "seconds": s, "checks": […], "reference": {…}}  a cell was judged
 {"cell": id, "reason": "…"}                                a planned cell did not run, and why
 {"end": {"seconds": s, "stale": […], "complete": true}}    last line, unless the run was cut off
 """
@@ -27,7 +27,7 @@ class Record:
 
     run: dict[str, Any] = field(default_factory=dict)
     plan: list[str] = field(default_factory=list)
-    judged: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell id -> {"seconds", "checks"}
+    judged: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell id -> {"seconds", "checks", "reference"}
     not_run: dict[str, str] = field(default_factory=dict)  # cell id -> reason
     end: dict[str, Any] | None = None  # None: the run did not come to its end
 
@@ -44,7 +44,8 @@ class Record:
         elif "reason" in line:
             self.not_run[line["cell"]] = line["reason"]
         else:
-            self.judged[line["cell"]] = {"seconds": line["seconds"], "checks": line["checks"]}
+            kept = {"seconds": line["seconds"], "checks": line["checks"], "reference": line.get("reference")}
+            self.judged[line["cell"]] = kept
 
 
 class Journal:
@@ -64,9 +65,16 @@ class Journal:
         """Write what is run and everything that is planned, the cells that were filtered out too."""
         self._write({"journal": VERSION, "run": run, "plan": [_id(cell) for cell in plan]})
 
-    def judged(self, cell: Cell | str, seconds: float, checks: Sequence[Mapping[str, Any]]) -> None:
-        """Write what one cell came to."""
-        self._write({"cell": _id(cell), "seconds": seconds, "checks": checks})
+    def judged(
+        self,
+        cell: Cell | str,
+        seconds: float,
+        checks: Sequence[Mapping[str, Any]],
+        reference: Mapping[str, int] | None = None,
+    ) -> None:
+        """Write what one cell came to, and which way the numbers of the reference went."""
+        more = {} if reference is None else {"reference": reference}
+        self._write({"cell": _id(cell), "seconds": seconds, "checks": checks, **more})
 
     def not_run(self, cell: Cell | str, reason: str) -> None:
         """Write why a planned cell does not run."""

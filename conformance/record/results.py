@@ -78,7 +78,9 @@ def _cells(record: Record) -> list[dict[str, Any]]:
         if cell in record.judged:
             checks, seconds = record.judged[cell]["checks"], record.judged[cell]["seconds"]
             recipes, cases = (max((check[key] for check in checks), default=0) for key in ("recipes", "cases"))
-            entries.append(_entry("ran", "", seconds, recipes, cases) | {"cell": cell})
+            reference = record.judged[cell]["reference"]
+            more = {} if reference is None else {"reference": reference}
+            entries.append(_entry("ran", "", seconds, recipes, cases) | {"cell": cell, **more})
         else:
             reason = record.not_run.get(cell, "the run ended before it")
             entries.append(_entry("not run", reason) | {"cell": cell})

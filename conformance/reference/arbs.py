@@ -21,6 +21,7 @@ Array = NDArray[Any]  # of arb objects
 ZERO: Any = arb(0)
 ONE: Any = arb(1)
 _LOWEST: Any = arb("-inf")
+_HIGHEST: Any = arb("inf")
 
 
 class Arbs:
@@ -54,7 +55,10 @@ class Arbs:
         return -x
 
     def power(self, x: Array, k: int) -> Array:
-        return x**k
+        z = x  # not **, which gives NaN for a ball around 0
+        for _ in range(k - 1):
+            z = z * x
+        return z
 
     def unary(self, name: str, x: Array) -> Array:
         return _each(_FUNCTIONS[name], x)
@@ -104,7 +108,9 @@ class Arbs:
         middle = _each(arb.mid, np.where(inside, x, _LOWEST))
         shift = self.max(middle, axes)  # any number will do for a shift, if it is exact
         shift = np.where(shift == _LOWEST, ZERO, shift)
-        terms = np.where(inside, _each(arb.exp, np.where(inside, x, shift) - shift), ZERO)
+        endless = shift == _HIGHEST  # beside +inf, only its like counts
+        gap = np.where(endless, np.where(x == _HIGHEST, ZERO, _LOWEST), np.where(inside, x, shift) - shift)
+        terms = np.where(inside, _each(arb.exp, gap), ZERO)
         return shift, terms, self.sum(terms, axes)
 
     def logsumexp(self, x: Array, axes: Axes, mask: Mask | None) -> Array:
@@ -197,14 +203,28 @@ def _softplus(x: arb) -> arb:
     return x + (-x).exp().log1p() if x > 0 else x.exp().log1p()
 
 
+def _sigmoid(x: arb) -> arb:
+    e = (-abs(x)).exp()  # which of a large number is 0, where flint's exponential would overflow
+    sigmoid: arb = 1 / (1 + e) if x >= 0 else e / (1 + e) if x < 0 else 1 / (1 + (-x).exp())
+    return sigmoid
+
+
+def _log(x: arb) -> arb:
+    return _LOWEST if x == 0 else x.log()  # flint gives no number for the logarithm of an exact 0
+
+
+def _log1p(x: arb) -> arb:
+    return _LOWEST if x == -1 else x.log1p()
+
+
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "abs": abs,
     "exp": arb.exp,
     "expm1": arb.expm1,
-    "log": arb.log,
-    "log1p": arb.log1p,
+    "log": _log,
+    "log1p": _log1p,
     "sqrt": arb.sqrt,
-    "sigmoid": lambda x: 1 / (1 + (-x).exp()),
+    "sigmoid": _sigmoid,
     "softplus": _softplus,
 }
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {

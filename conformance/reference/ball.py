@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Axes, Mask
-from conformance.reference.quad import BOUND, Bound, Quad, magnitude
+from conformance.reference.quad import BOUND, Bound, Quad, is_power, magnitude, once
 
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
@@ -64,11 +64,17 @@ class Ball:
     @cached_property
     def scale(self) -> Mask | None:
         """Where the number is exactly 0 or a power of two, so that multiplying by it rounds nothing; None: nowhere."""
-        mantissa = np.frexp(self.m)[0]
-        exact: Mask = (mantissa == 0.5) | (mantissa == 0)
-        if self.b is not None:
-            exact = exact & (self.b == 0).all(axis=0)
+        exact = is_power(once(self.m))
+        if self.b is not None and exact.any():
+            exact = exact & (once(self.b) == 0).all(axis=0)
         return exact if exact.any() else None
+
+    def having(self, b: Bound | None, h: Hull | None, flags: Flags | None, loose: Bound | None) -> Ball:
+        """The same numbers, of which other things are said; what is known of their magnitude stays known."""
+        z = Ball(self.x, b, h, flags, loose)
+        if "m" in self.__dict__:
+            z.__dict__["m"] = self.__dict__["m"]
+        return z
 
     def bound(self) -> Bound:
         """`b`, zeros where it is exact."""
@@ -89,11 +95,9 @@ def flagged(mask: Mask | None, flag: np.uint8) -> Flags | None:
     return mask * flag if mask is not None and mask.any() else None
 
 
-def opposed(z: Quad, x: Ball, *, minus: bool = False) -> Flags | None:
-    """OTHER where the term x (or −x) of the sum z may overflow to the infinity that z is not on the side of."""
-    if x.flags is None:
-        return None
-    return flagged(((x.flags & OVER) != 0) & (np.signbit(z) != (np.signbit(x.x) ^ minus)), OTHER)
+def opposed(z: Quad, x: Quad, flags: Flags | None) -> Flags | None:
+    """OTHER where the term x of the sum z may overflow (`flags`) to the infinity that z is not on the side of."""
+    return None if flags is None else flagged(((flags & OVER) != 0) & (np.signbit(z) != np.signbit(x)), OTHER)
 
 
 def over_axes(x: Ball, axes: Axes) -> Flags | None:

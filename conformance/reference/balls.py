@@ -8,8 +8,7 @@ that may be zero is unbounded. Gradients are computed in the same arithmetic, so
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from conformance.reference.ball import (
     Ball,
     C,
     Flags,
+    Hull,
     either,
     flagged,
     hull_product,
@@ -32,10 +32,11 @@ from conformance.reference.ball import (
     parts,
 )
 from conformance.reference.formats import ULPS, Format
+from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, rest_of_sum, signs
 from conformance.reference.quad import BOUND, QUAD, UNIT, ZERO, Bound, Quad, magnitude, quad
 
+OWN_UNDERFLOW = -16200  # 2 to this: binary128 ends later, but the long double that holds the bounds ends at 2^-16445
 SAFETY = 16.0  # on binary128's own bound: its elementary functions are measured within 0.75 ulp, not proven
-ONE = np.ones((), dtype=QUAD)
 
 
 class ElementwiseBalls:
@@ -47,7 +48,7 @@ class ElementwiseBalls:
         tiny = fmt.min_normal if flushes_subnormals else fmt.tiny
         self.u = self._pair(UNIT, fmt.unit)
         self.tiny = self._pair(0.0, tiny)
-        self.tiny[0] = np.ldexp(np.ones((), BOUND), -16494)
+        self.tiny[0] = np.ldexp(np.ones((), BOUND), OWN_UNDERFLOW)
         self.min_normal = float(fmt.min_normal)
         self.max_finite = float(fmt.max)
         self.reorders = reorders  # track what other orders of multiplication may reach
@@ -63,30 +64,35 @@ class ElementwiseBalls:
         args: tuple[Ball, ...],
         k: float = 1.0,
         loose: Bound | None = None,
-        rounds: Mask | None = None,
+        exact: Mask | None = None,
     ) -> Ball:
-        """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself; by u where
-        `rounds` and nothing elsewhere, if that is given."""
+        """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself, nothing
+        where it is `exact` (in both formats, or by format with an axis in front)."""
         flags = either(*(arg.flags for arg in args))
-        if loose is not None:
-            loose = loose * (1 + C * self.u[1])
-        z = Ball(x, b, None, flags, loose)
+        z = Ball(x, None)
         m = z.m
-        if rounds is not None or k:
-            added = self.u * (k if rounds is None else rounds) * m
-            b = added if b is None else b + added
-        top = m.max(initial=0)
-        if m.size and not (m.min() >= self.min_normal and top <= self.max_finite / 2):
+        if k and not (exact is not None and exact.all()):
+            added = self.u * k * (m if exact is None else np.where(exact, 0, m))
+            b = added if b is None else np.add(b, added, out=added)
+        rough = m.astype(np.float64)  # which is searched ten times as fast
+        top = rough.max(initial=0)
+        if not (rough.min(initial=top) > self.min_normal and top <= self.max_finite / 2):
+            top = m.max(initial=0)
             b, flags = self._extremes(m, b, flags)
         if loose is not None:
+            loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
         if top > self.largest and np.isfinite(top):
             self.largest = float(min(top, 1e308))
-        if b is z.b and flags is z.flags:
+        return z.having(b, None, flags, loose)
+
+    def _vanished(self, z: Ball, gone: Mask) -> Ball:
+        """z with binary128's own underflow where `gone`: a 0 that is not 0 (in the dtype it is 0 all the more)."""
+        gone = gone & (z.m == 0)
+        if not gone.any():
             return z
-        done = Ball(x, b, None, flags, loose)
-        done.__dict__["m"] = m
-        return done
+        own = np.stack([gone * self.tiny[0], 0 * z.m])
+        return Ball(z.x, own if z.b is None else z.b + own, z.h, z.flags, z.loose)
 
     def _extremes(self, m: Bound, b: Bound | None, flags: Flags | None) -> tuple[Bound | None, Flags | None]:
         small = (m < self.min_normal) & (m > 0)
@@ -112,49 +118,55 @@ class ElementwiseBalls:
         return x.x.shape
 
     def broadcast(self, x: Ball, shape: tuple[int, ...]) -> Ball:
+        if x.x.shape == shape and all(item is None for item in (x.b, x.h, x.flags, x.loose)):
+            return x
         b = None if x.b is None else np.broadcast_to(x.b, (2, *shape))
         h = None if x.h is None else (np.broadcast_to(x.h[0], shape), np.broadcast_to(x.h[1], shape))
         flags, loose = (None if item is None else np.broadcast_to(item, shape) for item in (x.flags, x.loose))
         return Ball(np.broadcast_to(x.x, shape), b, h, flags, loose)
 
     def _with_hull(self, z: Ball, h: tuple[Bound, Bound] | None) -> Ball:
-        return z if h is None else Ball(z.x, z.b, h, z.flags, z.loose)
+        return z if h is None else z.having(z.b, h, z.flags, z.loose)
 
     def add(self, x: Ball, y: Ball) -> Ball:
-        return self._sum(x.x + y.x, x, y, minus=False)
+        return self._sum(x.x + y.x, x, y, y.x, hull_sum(x, y, 1))
 
     def sub(self, x: Ball, y: Ball) -> Ball:
-        return self._sum(x.x - y.x, x, y, minus=True)
+        return self._sum(x.x - y.x, x, y, -y.x, hull_sum(x, y, -1))
 
-    def _sum(self, z: Quad, x: Ball, y: Ball, *, minus: bool) -> Ball:
+    def _sum(self, z: Quad, x: Ball, y: Ball, second: Quad, h: Hull | None) -> Ball:
+        """z, the sum of x and `second`, which is y or −y."""
         loose = x.swell + y.swell if self.reorders else None
-        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, -1 if minus else 1))
-        turned = either(opposed(z, x), opposed(z, y, minus=minus))
-        return done if turned is None else dataclasses.replace(done, flags=either(done.flags, turned))
+        exact = _leaves_nothing(rest_of_sum(x.x, second, z))
+        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), h)
+        turned = either(opposed(z, x.x, x.flags), opposed(z, second, y.flags))
+        return done if turned is None else done.having(done.b, done.h, either(done.flags, turned), done.loose)
 
     def neg(self, x: Ball) -> Ball:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
 
     def mul(self, x: Ball, y: Ball) -> Ball:
-        exact = either_mask(np.zeros((), bool), x.scale, y.scale)
+        scales = [scale for scale in (x.scale, y.scale) if scale is not None]
+        exact = either_mask(*scales) if scales else None
         if x.b is None or y.b is None:
             b = x.reach * y.b if y.b is not None else None if x.b is None else y.reach * x.b
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
-        return self._with_hull(self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, ~exact), hull_product(x, y))
+        z = self._vanished(self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact), _alive(x) & _alive(y))
+        return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
-        exact = either_mask(np.zeros((), bool), y.scale)
         if y.b is None:
             b = None if x.b is None else x.b / y.m
         else:
             room = y.m - y.b
-            b = (x.bound() + (x.reach / y.m) * y.b) / np.where(room > 0, room, np.nan)
-            b = np.where(room > 0, b, np.inf)
+            b = (x.bound() + (x.reach / y.m) * y.b) / room
+            b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        return self._with_hull(self.ball(z, _sane(b), (x, y), 1.0, loose, ~exact), hull_quotient(x, y))
+        q = self._vanished(self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale), _alive(x) & np.isfinite(y.m))
+        return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:
         """How small |y| may be computed."""
@@ -167,13 +179,14 @@ class ElementwiseBalls:
         return z
 
     def unary(self, name: str, x: Ball) -> Ball:
-        z = _FUNCTIONS[name](x.x)
-        b = None if x.b is None else _sane(_VARIATION[name](x, magnitude(z), x.b))
-        return self.ball(z, b, (x,), ULPS[name])
+        z = FUNCTIONS[name](x.x)
+        b = None if x.b is None else _sane(VARIATIONS[name](x, magnitude(z), x.b))
+        done = self.ball(z, b, (x,), ULPS[name])
+        return self._vanished(done, np.isfinite(x.m)) if name in POSITIVE else done
 
     def sign(self, x: Ball) -> Ball:
         near = x.m <= C * np.sum(x.bound(), axis=0)
-        value = Ball(quad(np.sign(x.x.astype(np.float64))) if x.m.min(initial=1.0) > 1e-290 else _sign(x.x))
+        value = Ball(quad(np.sign(x.x.astype(np.float64))) if x.m.min(initial=1.0) > 1e-290 else signs(x.x))
         if not near.any():
             return value
         s, own = value.signed, SAFETY * x.bound()[0]
@@ -182,7 +195,8 @@ class ElementwiseBalls:
 
     def _gap(self, x: Ball, y: Ball) -> tuple[Bound, Bound | float]:
         room = 0.0 if x.b is None and y.b is None else C * np.sum(x.bound() + y.bound(), axis=0)
-        return magnitude(x.x - y.x), room
+        is_nothing = y.x.size == 1 and (y.x == ZERO).all()
+        return (x.m if is_nothing else magnitude(x.x - y.x)), room
 
     def compare(self, op: str, x: Ball, y: Ball) -> Cond:
         true = COMPARE[op](x.x, y.x)
@@ -284,69 +298,21 @@ class ElementwiseBalls:
         return Ball(np.concatenate([part.x for part in full], axis=axis), b, None, flags, loose)
 
 
+def _leaves_nothing(rest: Quad) -> Mask:
+    """Where a sum is exact, from the rest that it leaves in binary128; in the dtype it is taken to round everywhere."""
+    return np.stack([rest == ZERO, np.zeros(rest.shape, bool)])
+
+
+def _alive(x: Ball) -> Mask:
+    """Where x may be other than 0, by binary128."""
+    alive: Mask = x.m > 0 if x.b is None else (x.m > 0) | (x.b[0] > 0)
+    return alive
+
+
 def _added(x: Ball, y: Ball) -> Bound | None:
     return y.b if x.b is None else x.b if y.b is None else x.b + y.b
 
 
 def _sane(b: Bound | None) -> Bound | None:
     """0·∞ among bounds: the number itself is 0, infinite or NaN, and is judged as such."""
-    return b if b is None or not np.isnan(b.max(initial=0)) else np.where(np.isnan(b), np.inf, b)
-
-
-def _sign(x: Quad) -> Quad:
-    return quad(np.where(x > ZERO, 1.0, np.where(x < ZERO, -1.0, 0.0)))
-
-
-def _sigmoid(x: Quad) -> Quad:
-    e = np.exp(-np.abs(x))
-    z: Quad = np.where(np.signbit(x), e, ONE) / (ONE + e)
-    return z
-
-
-def _softplus(x: Quad) -> Quad:
-    z: Quad = np.maximum(x, ZERO) + np.log1p(np.exp(-np.abs(x)))
-    return z
-
-
-def _exp_variation(x: Bound, b: Bound) -> Bound:
-    return np.where(b == 0, 0, np.exp(x + b) * -np.expm1(-b))
-
-
-def _sigmoid_slope(x: Bound) -> Bound:
-    """The derivative of the sigmoid, the largest on an interval at its point nearest to 0."""
-    e = np.exp(-x)
-    slope: Bound = e / (1 + e) ** 2
-    return slope
-
-
-def _log_variation(x: Bound, b: Bound) -> Bound:
-    ratio = b / x
-    return np.where(ratio < 1, -np.log1p(-np.minimum(ratio, 1)), np.inf)
-
-
-def _sqrt_variation(x: Bound, z: Bound, b: Bound) -> Bound:
-    inside = b / (z + np.sqrt(np.maximum(x - b, 0)))
-    return np.where(b <= x, np.where(b == 0, 0, inside), np.maximum(z, np.sqrt(b)))
-
-
-_FUNCTIONS: Mapping[str, Callable[[Quad], Quad]] = {
-    "abs": np.abs,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "sigmoid": _sigmoid,
-    "softplus": _softplus,
-}
-# The variation of f over [x − b, x + b], from x, |f(x)| and b.
-_VARIATION: Mapping[str, Callable[[Ball, Bound, Bound], Bound]] = {
-    "abs": lambda x, z, b: b,
-    "exp": lambda x, z, b: _exp_variation(x.signed, b),
-    "expm1": lambda x, z, b: _exp_variation(x.signed, b),
-    "log": lambda x, z, b: _log_variation(x.m, b),
-    "log1p": lambda x, z, b: _log_variation(magnitude(x.x + ONE), b),
-    "sqrt": lambda x, z, b: _sqrt_variation(x.m, z, b),
-    "sigmoid": lambda x, z, b: np.minimum(b * _sigmoid_slope(np.maximum(x.m - b, 0)), 1),
-    "softplus": lambda x, z, b: b * np.exp(np.minimum(x.signed + b, 0)),
-}
+    return b if b is None or not np.isnan(b).any() else np.where(np.isnan(b), np.inf, b)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, outside, rank_of, spread
+from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, outside, rank_of
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
 from conformance.formula import Node
@@ -23,6 +23,7 @@ from conformance.reference.formats import FORMATS, Format
 from conformance.reference.numbers import Float, Mask, Modulus, Numbers, half_ulp, ulp
 from conformance.reference.quad import BOUND, Bound, magnitude, quad, split, total
 from conformance.reference.reductions import Balls
+from conformance.reference.undefined import without_derivative
 from conformance.spec.layout import match
 from conformance.spec.model import Modulo, Param, Spec
 
@@ -176,7 +177,7 @@ def evaluate_stack(
             found[name] = _numbers([outputs[0][name], *forms], shapes[name], fmt)
         for name, projection in projections.items():
             found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
-        return _without_derivative(spec, stack, tape, found, shapes)
+        return _defined(spec, stack, tape, found, shapes)
 
 
 def _balls(spec: Spec, stack: Stack, flushes_subnormals: bool, *, reorders: bool) -> Balls:
@@ -243,24 +244,13 @@ def _evaluated(spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls) -> tu
     return tape, [_outputs(tape, root, wrt) for root in roots]
 
 
-def _without_derivative(
+def _defined(
     spec: Spec, stack: Stack, tape: Tape, found: dict[str, Numbers], shapes: Mapping[str, Shapes]
 ) -> dict[str, Numbers]:
-    """`found` with NaN for the derivatives that do not exist: by a kink whose `subgradient` is none, or of a number
-    that has no value itself though every input is finite (0/0)."""
-    value = np.isnan(found["value"].high)
-    if value.any():
-        finite = [np.isfinite(array).reshape(len(stack), -1).all(axis=1) for array in stack.inputs.values()]
-        open_ = value & np.logical_and.reduce(finite).reshape((-1,) + (1,) * (value.ndim - 1))
-        for name in found.keys() - {"value"}:
-            undefined = spread(open_.reshape(shapes["value"][0]), *shapes[name])
-            found[name] = replace(found[name], high=np.where(undefined, np.nan, found[name].high))
-    for kink in spec.kinks:
-        if kink.subgradient == "none":
-            mask = tape.cond(kink.at).true
-            for name in set(kink.of or spec.differentiable) & found.keys() if mask.any() else ():
-                there = spread(mask, *shapes[name])
-                found[name] = replace(found[name], high=np.where(there, np.nan, found[name].high))
+    """`found` with NaN for the derivatives that do not exist."""
+    missing = without_derivative(spec, stack, tape, np.isnan(found["value"].high), shapes)
+    for name, mask in missing.items():
+        found[name] = replace(found[name], high=np.where(mask, np.nan, found[name].high))
     return found
 
 
@@ -277,7 +267,8 @@ def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
 
     high, low = split(formula.x)
     low = np.nan_to_num(low)
-    error = SAFETY * formula.bound()[0]
+    lost = np.where(np.isfinite(high), magnitude(formula.x - quad(high) - quad(low)), 0)
+    error = SAFETY * formula.bound()[0] + lost
     tight = C * formula.bound()[1] + error
     sound = tight
     (below, above), flags = parts(formula.h, formula.x.ndim), formula.flags

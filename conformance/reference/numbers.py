@@ -38,6 +38,7 @@ class Numbers:
     unsure: Mask  # which branch of a kink is taken is beyond binary128; the interval of choices holds them all
 
     modulo: Modulus | None = None  # how an answer is projected before it is compared
+    bits: NDArray[np.int16] | None = None  # of `arb`, where it gave the number; 0 or None: binary128 did
 
     @property
     def doubtful(self) -> Mask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy as np
 from conformance.formula.arithmetic import Axes, Cond, Mask
 from conformance.formula.arrays import first_of, places
 from conformance.reference.ball import OVER, UNSURE, Ball, C, either, flagged, opposed, over_axes, parts
-from conformance.reference.balls import SAFETY, ElementwiseBalls, _sane, _sign
+from conformance.reference.balls import SAFETY, ElementwiseBalls, _sane
 from conformance.reference.formats import ULPS, sum_factor
+from conformance.reference.functions import signs
 from conformance.reference.quad import BOUND, QUAD, ZERO, Bound, Quad, magnitude, peak, quad, total
 
 
@@ -30,13 +30,13 @@ class Balls(ElementwiseBalls):
         b = self.u * sum_factor(n) * size
         if x.b is not None:
             b = b + _sum(np.broadcast_to(x.b, (2, *x.x.shape)), axes, 1)
+        whole = total(x.x, axes)
+        flags = over_axes(x.having(x.b, x.h, either(x.flags, opposed(whole, x.x, x.flags)), x.loose), axes)
         # A running sum may pass the largest number though the sum itself does not.
-        sum_ = total(x.x, axes)
-        flags = over_axes(replace(x, flags=either(x.flags, opposed(sum_, x))), axes)
         if size.size and not size.max() <= self.max_finite:
             flags = either(flags, flagged(np.isfinite(size) & (size > self.max_finite), OVER))
         loose = _sum(np.broadcast_to(x.swell, x.x.shape), axes) if self.reorders else None
-        z = self.ball(sum_, _sane(b), (Ball(ZERO, None, None, flags),), 0.0, loose)
+        z = self.ball(whole, _sane(b), (Ball(ZERO, None, None, flags),), 0.0, loose)
         if x.h is None:
             return z
         low, high = (_sum(np.broadcast_to(part, x.x.shape), axes) for part in x.h)
@@ -59,7 +59,7 @@ class Balls(ElementwiseBalls):
         return Cond(true, near & several, near & several & (gap <= own) & (own > 0))
 
     def _exponentials(self, x: Ball, axes: Axes, mask: Mask | None) -> _Exponentials:
-        return _Exponentials(self.u, x, axes, mask)
+        return _Exponentials(self.u, self.tiny[0], x, axes, mask)
 
     def logsumexp(self, x: Ball, axes: Axes, mask: Mask | None) -> Ball:
         e = self._exponentials(x, axes, mask)
@@ -77,7 +77,7 @@ class Balls(ElementwiseBalls):
         if x.b is not None:
             relative = relative + x.b + _sum(e.weighted(x.b), axes, 1)
         b = np.where(e.p > 0, np.minimum(e.p * np.expm1(relative), 1), 0)
-        return self.ball(p, _sane(b), (_reduced(x, axes),))
+        return self._vanished(self.ball(p, _sane(b), (_reduced(x, axes),)), e.gone)
 
     def log_softmax(self, x: Ball, axes: Axes) -> Ball:
         e = self._exponentials(x, axes, None)
@@ -136,7 +136,7 @@ class Balls(ElementwiseBalls):
         down = magnitude(size) * -np.expm1(q * np.log1p(-np.minimum(relative, 1)))
         zero = r.m == 0
         b = np.where(zero, np.power(r.bound(), np.asarray(q, BOUND)), np.maximum(up, down))
-        return self.ball(size * _sign(r.x), _sane(b), (r,), ULPS["power"])
+        return self.ball(size * signs(r.x), _sane(b), (r,), ULPS["power"])
 
     def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
         place, shape = places(self.integers(index), x.x.shape, axis)
@@ -150,7 +150,7 @@ class _Exponentials:
     `others` is the sum without the peak's own term, which is exactly 1: so log1p(others) keeps its digits.
     """
 
-    def __init__(self, u: Bound, x: Ball, axes: Axes, mask: Mask | None) -> None:
+    def __init__(self, u: Bound, tiny: Bound, x: Ball, axes: Axes, mask: Mask | None) -> None:
         lowest = quad(-np.inf)
         seen = x.x if mask is None else np.where(mask, x.x, lowest)
         self.axes = axes
@@ -175,7 +175,10 @@ class _Exponentials:
         else:
             counts = np.broadcast_to(mask, seen.shape).sum(axis=axes, keepdims=True)
             factor = np.vectorize(sum_factor, otypes=[float])(counts)
+        self.gone = np.isfinite(gap) & (size == 0)
         self.sum_error = u * terms + np.minimum(u * factor, others)
+        if self.gone.any():
+            self.sum_error = self.sum_error + _sum(self.gone * tiny, axes)
 
     def weighted(self, b: Bound) -> Bound:
         return np.where(self.p > 0, self.p * b, 0)

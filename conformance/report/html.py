@@ -26,10 +26,11 @@ from conformance.report.view import (
     not_run,
     problems,
     ran,
+    reference,
     totals,
     unsupported,
 )
-from conformance.report.words import GLYPHS, MEANINGS, clean, number, plural, share_of_cases, size
+from conformance.report.words import GLYPHS, MEANINGS, clean, number, plural, share_of_cases, size, ways
 
 LONGEST = 6000  # characters of one input or message; the results file has the rest
 Doc = Mapping[str, Any]
@@ -111,6 +112,7 @@ def _run(doc: Doc) -> dict[str, Any]:
         "verdict": verdict,
         "passed": verdict.startswith("PASS:"),
         "totals": totals(doc),
+        "reference": ways(found) if (found := reference(doc)) else "",
         "versions": versions,
         "run": run,
         "options": json.dumps(run["options"], sort_keys=True) if run["options"] else "",

@@ -21,10 +21,11 @@ from conformance.report.view import (
     not_run,
     problems,
     ran,
+    reference,
     totals,
     unsupported,
 )
-from conformance.report.words import clean, number, one_line, plural, share_of_cases, size
+from conformance.report.words import clean, number, one_line, plural, share_of_cases, size, ways
 
 T = TypeVar("T")
 LIMIT = 15  # entries of a list; what is left out is counted, and stands in the results and the report
@@ -75,7 +76,7 @@ def _head(doc: Mapping[str, Any]) -> list[str]:
     seen = [plural(sums.checks, "check"), plural(sums.recipes, "recipe"), plural(sums.cases, "case")]
     if sums.undecided_cases:
         seen.append(f"{plural(sums.undecided_cases, 'verdict')} undecided")
-    return [head, ", ".join(seen)]
+    return [head, ", ".join(seen), *([f"reference: {ways(found)}"] if (found := reference(doc)) else [])]
 
 
 def _matrices(doc: Mapping[str, Any], width: int) -> list[list[str]]:

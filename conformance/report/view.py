@@ -236,6 +236,15 @@ def left_open(doc: Doc) -> dict[str, dict[Column, Open]]:
     return {name: found[name] for name in sorted(found) if any(item.undecided for item in found[name].values())}
 
 
+def reference(doc: Doc) -> dict[str, int]:
+    """How many numbers of the reference went which way, over all cells that say so; empty where none does."""
+    sums: dict[str, int] = {}
+    for entry in doc["ledger"]:
+        for way, count in entry.get("reference", {}).items():
+            sums[way] = sums.get(way, 0) + count
+    return sums
+
+
 def label(doc: Doc, framework: str) -> str:
     """The framework with its version: `torch 2.9.1`."""
     versions = doc["run"]["frameworks"].get(framework, {})

@@ -90,3 +90,15 @@ def dtype_rank(dtype: str) -> tuple[int, str]:
 def plural(count: int, word: str) -> str:
     """`1 check`, `2,000 checks`."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def ways(counts: Mapping[str, int]) -> str:
+    """Which way the reference's numbers went: `99.9 % of 2,000 numbers certified in binary128, 2 by arb, ...`."""
+    fast, arb = counts["binary128"] + counts["interval"], counts["arb"]
+    undecided = counts["undecided"]
+    total = fast + arb + undecided
+    percent = math.floor(1000 * fast / total) / 10 if total else 100.0  # rounded down: 100 means all
+    return (
+        f"{percent:g} % of {plural(total, 'number')} certified in binary128, {arb:,} by arb, {undecided:,} undecided; "
+        f"{counts['checked']:,} checked again"
+    )

@@ -44,6 +44,7 @@ class Input:
     broadcast: tuple[Pattern, ...] = ()  # the patterns that it comes in; none: its full shape only
     special: tuple[float, ...] = ()  # values beyond the regimes' ranges that are placed now and then: inf, -inf
     about: str = ""
+    used: Node | None = None  # boolean; an element where it is false is not looked at, and may be anything
 
 
 @dataclass(frozen=True)

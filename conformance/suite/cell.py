@@ -15,6 +15,7 @@ from conformance.adapter import Adapter, Environment
 from conformance.cases.bind import output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
+from conformance.reference.certify import Ways, certify
 from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
@@ -57,6 +58,7 @@ class CellJudge:
     messages: dict[str, str] = field(default_factory=dict)  # of checks that are unsupported
     seconds: Seconds = field(default_factory=Seconds)
     warnings: set[str] = field(default_factory=set)
+    ways: Ways = field(default_factory=Ways)  # which the reference's numbers went
     recipes: int = 0
     cases: int = 0
 
@@ -73,12 +75,13 @@ class CellJudge:
             binding = None
         return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
-    def judge_stack(self, stack: Stack) -> float:
-        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad its worst number
-        is (error over budget, at most a million: what `thorough` climbs towards)."""
+    def judge_stack(self, stack: Stack) -> dict[str, float]:
+        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
+        of each is (error over budget, at most a million: what `thorough` climbs towards)."""
         self.recipes += 1
         self.cases += len(stack)
-        worst, wrt = 0.0, self.wrt(tuple(stack.inputs))
+        ratios: dict[str, float] = {}
+        wrt = self.wrt(tuple(stack.inputs))
         numbers, answers = self.evaluate(stack, wrt)
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
@@ -86,8 +89,8 @@ class CellJudge:
             for output in ("value", *wrt):
                 check = "value" if output == "value" else f"gradient.{output}"
                 self.tally(check).recipes += 1
-                worst = max(worst, self._judge_output(stack, coverage, check, output, numbers[output], answers, own))
-        return worst
+                ratios[check] = self._judge_output(stack, coverage, check, output, numbers[output], answers, own)
+        return ratios
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
@@ -106,7 +109,10 @@ class CellJudge:
     def _numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
         flushes = self.environment.flushes_subnormals
         with self.seconds.spent("reference"):
-            return evaluate_stack(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
+            found = evaluate_stack(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
+            numbers, ways = certify(self.spec, stack, found)
+        self.ways += ways
+        return numbers
 
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)

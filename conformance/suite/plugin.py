@@ -39,6 +39,7 @@ class SuitePlugin:
         self.warned: dict[str, None] = {}
         self.document: dict[str, Any] | None = None
         self.interrupted = False
+        self.faulty = False  # a number of the reference lay outside its bound
         self.deselected: set[str] = set()
         self._started = time.perf_counter()
         self.journal = Journal(None if self.is_worker else self._journal_path())
@@ -111,10 +112,17 @@ class SuitePlugin:
             return
         for name, data in report.user_properties:
             if name == PROPERTY and isinstance(data, dict):
-                self.journal.judged(data["cell"], data["seconds"].get("total", 0.0), data["checks"])
-                self.stale.update(dict.fromkeys(data["stale"]))
-                self.fixed.update(dict.fromkeys(data["fixed"]))
-                self.warned.update(dict.fromkeys(f"{data['cell']}: {text}" for text in data["warnings"]))
+                self._take(data)
+
+    def _take(self, data: dict[str, Any]) -> None:
+        if "fault" in data:
+            self.faulty = True
+            self.journal.not_run(data["cell"], data["fault"])
+            return
+        self.journal.judged(data["cell"], data["seconds"].get("total", 0.0), data["checks"], data["reference"])
+        self.stale.update(dict.fromkeys(data["stale"]))
+        self.fixed.update(dict.fromkeys(data["fixed"]))
+        self.warned.update(dict.fromkeys(f"{data['cell']}: {text}" for text in data["warnings"]))
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Cells that -k or a node id left out."""
@@ -152,7 +160,8 @@ class SuitePlugin:
             if self.interrupted or cell in self.deselected:
                 self.journal.not_run(cell, "interrupted" if self.interrupted else "filtered out: deselected")
         spent = time.perf_counter() - self._started
-        self.journal.end(spent, complete=not self.interrupted, stale=stale, fixed_upstream=list(self.fixed))
+        complete = not self.interrupted and not self.faulty
+        self.journal.end(spent, complete=complete, stale=stale, fixed_upstream=list(self.fixed))
         self.journal.close()
         self.document = results_of(self.journal.record, self.baseline, str(self.options.baseline or ""))
         self._write()

@@ -11,6 +11,7 @@ from typing import Any
 from conformance.cases.case import Stack
 from conformance.cases.plan import for_each_stack
 from conformance.record.model import Cell, Check, check_of
+from conformance.reference.certify import Ways
 from conformance.spec.model import EdgeCase
 from conformance.suite.cell import CellJudge
 from conformance.suite.edges import applies, judge_edge
@@ -34,6 +35,7 @@ class CellResult:
     cases: int = 0
     pairs: tuple[int, int] = (0, 0)  # covered, feasible
     seconds: dict[str, float] = field(default_factory=dict)
+    reference: Ways = field(default_factory=Ways)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the journal."""
@@ -57,7 +59,7 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
     result.checks = judge.checks()
     result.checks += _edges(judge)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
-    result.warnings = sorted(judge.warnings)
+    result.warnings, result.reference = sorted(judge.warnings), judge.ways
     result.seconds = {**asdict(judge.seconds), "total": time.perf_counter() - start}
     return result
 
@@ -92,6 +94,7 @@ def _edge(judge: CellJudge, edge: EdgeCase) -> Check:
         probe = CellJudge(judge.spec, judge.adapter, judge.environment, judge.cell, judge.known, judge.command)
         check = judge_edge(probe, edge)
         judge.warnings |= probe.warnings
+        judge.ways += probe.ways
         if check.outcome in NAMES[DIFFERS:]:
             break
     return check

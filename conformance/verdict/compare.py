@@ -81,7 +81,8 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     width = n.below + n.above
     at_kink = finite & (width > 0) & np.isfinite(width)
     chosen = np.where(at_kink, (off + n.below) / width, np.nan)
-    ulps = np.where(finite, distance / ulp(size, fmt), np.nan)
+    # A zero by cancellation may be certified with an error of many of its ulps: these are not the answer's.
+    ulps = np.where(finite, np.maximum(distance - n.error, 0) / ulp(size, fmt), np.nan)
     return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, wide, multiple)
 
 

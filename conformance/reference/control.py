@@ -1,0 +1,102 @@
+"""The control of the reference while it is used: one case in 64 is evaluated again, and must lie within its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from conformance.cases.case import Stack
+from conformance.errors import ReferenceFault
+from conformance.reference.escalate import evaluate_balls, positions_of, precision
+from conformance.reference.formats import FORMATS
+from conformance.reference.numbers import Numbers
+from conformance.spec.model import Spec
+
+EVERY = 64  # one case in so many
+LARGEST = 2**12  # positions of a case's layout: larger ones are left out, so that the control stays cheap
+BITS = 300
+_SLACK = arb(2) ** -200  # of a number, for the ball that it is compared with
+_TINIEST = arb(2) ** -1085
+_INFINITE = arb(FORMATS["float64"].max) + arb(2) ** 970  # from here on, float64 rounds to infinity
+
+
+def check_sample(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers]) -> int:
+    """How many numbers of a stack were evaluated again and lie within their bounds.
+
+    Raises:
+        ReferenceFault: one does not.
+    """
+    if positions_of(spec, stack) > LARGEST:
+        return 0
+    return check_cases(spec, stack, numbers, sample(stack))
+
+
+def sample(stack: Stack) -> list[int]:
+    """The cases of a stack that are evaluated again: chosen by their content, so the same in every run and replay."""
+    return [k for k in range(len(stack)) if _draw(stack, k) % EVERY == 0]
+
+
+def _draw(stack: Stack, k: int) -> int:
+    text = blake2b(repr((stack.criterion, stack.dtype, sorted(stack.parameters.items()))).encode(), digest_size=8)
+    for name in sorted(stack.inputs):
+        text.update(np.ascontiguousarray(stack.inputs[name][k]).tobytes())
+    return int.from_bytes(text.digest(), "little")
+
+
+def check_cases(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers], cases: Sequence[int]) -> int:
+    """`check_sample` for these cases of the stack."""
+    if not cases:
+        return 0
+    part = stack.only(cases)
+    wrt = tuple(name for name in numbers if name != "value")
+    checked = 0
+    with precision(BITS), np.errstate(all="ignore"):
+        for name, balls in evaluate_balls(spec, part, wrt, project=True).items():
+            for row, k in enumerate(cases):
+                checked += _check_case(stack, k, name, numbers[name], balls[row, ...])
+    return checked
+
+
+def _check_case(stack: Stack, k: int, output: str, n: Numbers, balls: Any) -> int:
+    checked = 0
+    for place in np.ndindex(np.shape(balls)):
+        ball = balls[place] if place else balls if isinstance(balls, arb) else balls[()]
+        within = is_within(n, (k, *place), ball)
+        if within is False:
+            raise ReferenceFault(_sentence(stack, k, output, place, n, ball))
+        checked += within is True
+    return checked
+
+
+def is_within(n: Numbers, at: tuple[int, ...], ball: arb) -> bool | None:
+    """Whether a number lies within its bound of the exact one, which `ball` holds; None where the ball cannot tell."""
+    high = float(n.high[at])
+    if not ball.is_finite():
+        return None
+    if np.isnan(high):
+        return False
+    if np.isinf(high):
+        return not (abs(ball) < _INFINITE) and bool((ball > 0) == (high > 0))
+    off = ball - arb(high) - arb(float(n.low[at]))
+    room, slack = arb(float(n.error[at])), abs(ball.mid()) * _SLACK + _TINIEST
+    below, above = (arb(float(part[at])) if n.unsure[at] else arb(0) for part in (n.below, n.above))
+    if off > room + above or off < -(room + below):
+        return False
+    surely = off < room + above + slack and off > -(room + below + slack)
+    return True if surely else None
+
+
+def _sentence(stack: Stack, k: int, output: str, place: tuple[int, ...], n: Numbers, ball: arb) -> str:
+    at = (k, *place)
+    what = "value" if output == "value" else f"gradient.{output}"
+    where = f"{what}[{', '.join(map(str, place))}]" if place else what
+    return (
+        f"the reference contradicts itself: {where} of {stack.criterion} in {stack.dtype}, case {stack[k].hash}, is "
+        f"{float(n.high[at])!r} + {float(n.low[at])!r} +/- {float(n.error[at])!r} in binary128, and "
+        f"{ball.str(40, radius=True)} in {BITS} bits. This is a fault of the suite and says nothing of a framework; "
+        f"please report it with this sentence, the command and the seed."
+    )

@@ -1,0 +1,80 @@
+"""The functions of one number: their values in binary128, and how far each moves when its argument does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from conformance.reference.ball import Ball
+from conformance.reference.quad import QUAD, ZERO, Bound, Quad, magnitude, quad
+
+ONE = np.ones((), dtype=QUAD)
+
+
+def signs(x: Quad) -> Quad:
+    """-1, 0 or 1."""
+    return quad(np.where(x > ZERO, 1.0, np.where(x < ZERO, -1.0, 0.0)))
+
+
+def rest_of_sum(x: Quad, y: Quad, z: Quad) -> Quad:
+    """What rounding cut off from z = x + y, exactly (D. E. Knuth, TAOCP, section 4.2.2, theorem B); NaN if infinite."""
+    back = z - x
+    rest: Quad = (x - (z - back)) + (y - back)
+    return rest
+
+
+def _sigmoid(x: Quad) -> Quad:
+    e = np.exp(-np.abs(x))
+    z: Quad = np.where(np.signbit(x), e, ONE) / (ONE + e)
+    return z
+
+
+def _softplus(x: Quad) -> Quad:
+    z: Quad = np.maximum(x, ZERO) + np.log1p(np.exp(-np.abs(x)))
+    return z
+
+
+def _exp_variation(x: Bound, b: Bound) -> Bound:
+    return np.where(b == 0, 0, np.exp(x + b) * -np.expm1(-b))
+
+
+def _sigmoid_slope(x: Bound) -> Bound:
+    """The derivative of the sigmoid, the largest on an interval at its point nearest to 0."""
+    e = np.exp(-x)
+    slope: Bound = e / (1 + e) ** 2
+    return slope
+
+
+def _log_variation(x: Bound, b: Bound) -> Bound:
+    ratio = b / x
+    return np.where(ratio < 1, -np.log1p(-np.minimum(ratio, 1)), np.inf)
+
+
+def _sqrt_variation(x: Bound, z: Bound, b: Bound) -> Bound:
+    inside = b / (z + np.sqrt(np.maximum(x - b, 0)))
+    return np.where(b <= x, np.where(b == 0, 0, inside), np.maximum(z, np.sqrt(b)))
+
+
+FUNCTIONS: Mapping[str, Callable[[Quad], Quad]] = {
+    "abs": np.abs,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "sigmoid": _sigmoid,
+    "softplus": _softplus,
+}
+POSITIVE = {"exp", "sigmoid", "softplus"}  # never 0, so a 0 is underflow
+# The variation of f over [x − b, x + b], from x, |f(x)| and b.
+VARIATIONS: Mapping[str, Callable[[Ball, Bound, Bound], Bound]] = {
+    "abs": lambda x, z, b: b,
+    "exp": lambda x, z, b: _exp_variation(x.signed, b),
+    "expm1": lambda x, z, b: _exp_variation(x.signed, b),
+    "log": lambda x, z, b: _log_variation(x.m, b),
+    "log1p": lambda x, z, b: _log_variation(magnitude(x.x + ONE), b),
+    "sqrt": lambda x, z, b: _sqrt_variation(x.m, z, b),
+    "sigmoid": lambda x, z, b: np.minimum(b * _sigmoid_slope(np.maximum(x.m - b, 0)), 1),
+    "softplus": lambda x, z, b: b * np.exp(np.minimum(x.signed + b, 0)),
+}
