@@ -390,13 +390,26 @@ def test_an_intermediate_that_rounding_lifts_beyond_the_largest_is_flagged(var: 
     assert numbers("gaussian_nll", inputs, "float16", reduction="none")["var"].overflow_tight[0] == overflows
 
 
+def test_a_term_that_overflows_to_the_other_side_is_flagged() -> None:
+    """(2.4e19)² overflows, so the derivative by the variance is -inf in one place, and 2e-39 in the two others."""
+    inputs = {"input": [2.4e19, 0.0, 0.0], "target": [0.0, 0.0, 0.0]}
+    each = numbers("gaussian_nll", inputs | {"var": [2.5e38, 2.5e38, 2.5e38]}, "float32", reduction="none")["var"]
+    assert (np.sign(each.high).tolist(), each.overflow_other.tolist()) == ([[-1, 1, 1]], [[False, False, False]])
+    shared = numbers("gaussian_nll", inputs | {"var": [2.5e38]}, "float32", reduction="none")["var"]
+    assert (shared.high > 0).all()
+    assert shared.overflow_other.all()
+    near = numbers("gaussian_nll", inputs | {"input": [2.4e18, 0.0, 0.0], "var": [2.5e38]}, "float32", reduction="none")
+    assert not near["var"].overflow_other.any()
+
+
 def test_a_value_beyond_float64_is_infinite() -> None:
     assert evaluate("mse", {"input": [1e200], "target": [0.0]}).value == INF
 
 
 # Stacks
 
-FIELDS = ("high", "low", "error", "tight", "sound", "below", "above", "certified", "overflow_tight", "overflow_sound")
+OVERFLOWS = ("overflow_tight", "overflow_sound", "overflow_other")
+FIELDS = ("high", "low", "error", "tight", "sound", "below", "above", "certified", *OVERFLOWS)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])

@@ -11,10 +11,11 @@ from conformance.cases.case import Stack
 from conformance.cases.data import TRIES, Data, outside
 from conformance.cases.domain import holds, sizes
 from conformance.cases.draw import draw_number
-from conformance.cases.factors import DRAWN, Space, broadcast, shape_of, space_of
+from conformance.cases.factors import DRAWN, Space, shape_of, space_of
 from conformance.cases.recipe import Recipe
 from conformance.cases.source import Shape, Source
 from conformance.cases.special import place
+from conformance.spec.layout import broadcast
 from conformance.spec.model import Param, Regime, Spec, Uniform
 
 ELEMENTS = 300  # what a stack's inputs come to, about

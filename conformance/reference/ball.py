@@ -13,7 +13,7 @@ from conformance.reference.quad import BOUND, Bound, Quad, is_power, magnitude, 
 
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
-OVER, UNSURE = np.uint8(1), np.uint8(2)
+OVER, UNSURE, OTHER = np.uint8(1), np.uint8(2), np.uint8(4)
 C = 2.0  # the budget's safety factor
 
 
@@ -27,8 +27,8 @@ class Ball:
             dtype; None: exact in both.
         h: how far below and above x a choice at a kink may lie (None: there is no choice). Not an error: c never
             multiplies it.
-        flags: OVER where an intermediate may pass the dtype's largest number, UNSURE where binary128 cannot tell which
-            branch of a kink is taken (None: nowhere).
+        flags: OVER where an intermediate may pass the dtype's largest number, OTHER where it has the other sign (a term
+            of a sum), UNSURE where binary128 cannot tell which branch of a kink is taken (None: nowhere).
         loose: the largest magnitude that the same multiplications and divisions may pass in another order: factors
             below 1 do not count. None: not tracked, or |x| and its error.
     """
@@ -93,6 +93,11 @@ def either(*flags: Flags | None) -> Flags | None:
 def flagged(mask: Mask | None, flag: np.uint8) -> Flags | None:
     """The flag where `mask` holds; None where it holds nowhere."""
     return mask * flag if mask is not None and mask.any() else None
+
+
+def opposed(z: Quad, x: Quad, flags: Flags | None) -> Flags | None:
+    """OTHER where the term x of the sum z may overflow (`flags`) to the infinity that z is not on the side of."""
+    return None if flags is None else flagged(((flags & OVER) != 0) & (np.signbit(z) != np.signbit(x)), OTHER)
 
 
 def over_axes(x: Ball, axes: Axes) -> Flags | None:

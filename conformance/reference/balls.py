@@ -22,11 +22,13 @@ from conformance.reference.ball import (
     Ball,
     C,
     Flags,
+    Hull,
     either,
     flagged,
     hull_product,
     hull_quotient,
     hull_sum,
+    opposed,
     parts,
 )
 from conformance.reference.formats import ULPS, Format
@@ -127,16 +129,18 @@ class ElementwiseBalls:
         return z if h is None else z.having(z.b, h, z.flags, z.loose)
 
     def add(self, x: Ball, y: Ball) -> Ball:
-        loose = x.swell + y.swell if self.reorders else None
-        z = x.x + y.x
-        exact = _leaves_nothing(rest_of_sum(x.x, y.x, z))
-        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), hull_sum(x, y, 1))
+        return self._sum(x.x + y.x, x, y, y.x, hull_sum(x, y, 1))
 
     def sub(self, x: Ball, y: Ball) -> Ball:
+        return self._sum(x.x - y.x, x, y, -y.x, hull_sum(x, y, -1))
+
+    def _sum(self, z: Quad, x: Ball, y: Ball, second: Quad, h: Hull | None) -> Ball:
+        """z, the sum of x and `second`, which is y or −y."""
         loose = x.swell + y.swell if self.reorders else None
-        z = x.x - y.x
-        exact = _leaves_nothing(rest_of_sum(x.x, -y.x, z))
-        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), hull_sum(x, y, -1))
+        exact = _leaves_nothing(rest_of_sum(x.x, second, z))
+        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), h)
+        turned = either(opposed(z, x.x, x.flags), opposed(z, second, y.flags))
+        return done if turned is None else done.having(done.b, done.h, either(done.flags, turned), done.loose)
 
     def neg(self, x: Ball) -> Ball:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)

@@ -16,7 +16,7 @@ from conformance.errors import UsageError
 from conformance.formula import Node
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
-from conformance.reference.ball import OVER, UNSURE, Ball, C, Flags, either, parts
+from conformance.reference.ball import OTHER, OVER, UNSURE, Ball, C, Flags, either, parts
 from conformance.reference.balls import SAFETY
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
@@ -281,7 +281,7 @@ def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
     certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
     certified |= ~np.isfinite(high) & (error == 0)
     arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
-    masks = (_has(formula.flags, OVER), _has(flags, OVER), certified, _has(formula.flags, UNSURE))
+    masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
     return Numbers(*(shaped(array) for array in (*arrays, *masks)))
 
 
