@@ -523,3 +523,50 @@ class NearTieAndLarger(NearTie):
             return output
         error = np.abs(call.inputs["input"].astype(np.float64) - call.inputs["target"].astype(np.float64))
         return Output(np.where(error < 1, 100, output.value).astype(output.value.dtype), output.gradients)
+
+
+class Rare(Right):
+    """poisson_nll is off by more and more, the more of six conditions a call meets; one in thousands meets all."""
+
+    name = "rare"
+
+    def answer(self, call: Call) -> Output:
+        p, counts = call.parameters, call.inputs["target"]
+        many = counts.size > 0 and 1e3 < float(counts.mean()) < 1e10
+        met = (
+            p["full"],
+            not p["log_input"],
+            p["eps"] == 0.125,
+            p["reduction"] == "sum",
+            counts.shape == (3, 4, 2),
+            many,
+        )
+        return each(super().answer(call), lambda array: np.asarray(array * (1 + 16.0 ** sum(met) * 1e-18)))
+
+
+class RareZero(Right):
+    """l1 is 0 for one pair of numbers, which nobody draws."""
+
+    name = "rare_zero"
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        hit = "input" in call.inputs and bool(np.any((call.inputs["input"] == 1.5) & (call.inputs["target"] == 0.25)))
+        return each(output, np.zeros_like) if hit else output
+
+
+class Chancy(Right):
+    """Answers an empty sum with what memory holds: rightly at first, then not."""
+
+    name = "chancy"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_before = 0
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        if call.inputs["input"].size or call.parameters["reduction"] != "sum":
+            return output
+        self.asked_before += 1
+        return output if self.asked_before < 5 else Output(output.value + 7, output.gradients)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from conformance.cases import DTYPES, Stack
-from conformance.cases.bind import full_rank, make_tape, output_shapes
+from conformance.cases.bind import full_rank, make_tape, output_shapes, outside, used
 from conformance.cases.covering import covering_rows, feasible_pairs, pairs_in, uncovered_pairs
 from conformance.cases.domain import labels
 from conformance.cases.expand import expand, space_for
@@ -24,6 +24,7 @@ from conformance.cases.special import divisors
 from conformance.errors import FormulaError, SpecError
 from conformance.formula import parse_expression
 from conformance.formula.plain import Plain
+from conformance.formula.tape import Tape
 from conformance.spec import load_specs, specs_folder
 from conformance.spec.layout import match, skeletons
 from conformance.spec.model import Dim, Input, Param, Regime, Spec, Uniform, Values
@@ -93,7 +94,11 @@ def in_domain(spec: Spec, stack: Stack) -> bool:
     arrays = {name: full_rank(spec, stack.layout, name, array).astype(float) for name, array in stack.inputs.items()}
     tape = make_tape(spec, stack, Plain(np.dtype(float), len(stack.layout) + 1), arrays)
     items: list[Input | Param] = [*(spec.inputs[name] for name in stack.inputs), *spec.params.values()]
-    return all(item.domain is None or bool(tape.cond(item.domain).true.all()) for item in items)
+    return all(item.domain is None or bool((tape.cond(item.domain).true | _unused(tape, item)).all()) for item in items)
+
+
+def _unused(tape: Tape, item: Input | Param) -> Any:
+    return ~tape.cond(item.used).true if isinstance(item, Input) and item.used is not None else np.zeros((), bool)
 
 
 # --- every criterion -------------------------------------------------------------------------------------------------
@@ -228,6 +233,33 @@ def test_labels_must_be_something_besides_ignored() -> None:
     assert all(row["layout"].layout["C"] > 1 for row in rows)
 
 
+def test_padding_may_be_anything_and_what_is_used_may_not() -> None:
+    spec = SPECS["ctc"]
+    padded = 0
+    for stack in stacks(spec, "float32", "default"):
+        targets, looked_at = stack.inputs["targets"], used(spec, stack, "targets")
+        legal = (targets >= 0) & (targets < stack.layout["C"]) & (targets != stack.parameters["blank"])
+        assert looked_at.shape == targets.shape
+        assert np.array_equal(looked_at.sum(axis=-1), stack.inputs["target_lengths"])
+        assert (legal | ~looked_at).all()
+        assert not outside(spec, stack)
+        padded += int((~legal).sum())
+    assert padded > 500
+
+
+@pytest.mark.parametrize(("label", "where"), [(-1, []), (3, []), (0, []), (-1, ["targets"]), (0, ["targets"])])
+def test_a_label_is_out_of_its_domain_only_where_it_is_used(label: int, where: list[str]) -> None:
+    inputs = {
+        "log_probs": np.full((1, 2, 2, 3), -1.0),
+        "targets": np.array([[[1, 2], [1, label]]]),
+        "input_lengths": np.array([[2, 2]]),
+        "target_lengths": np.array([[2, 2 if where else 1]]),
+    }
+    parameters = {"blank": 0, "zero_infinity": False, "reduction": "sum"}
+    stack = Stack("ctc", "float64", {"T": 2, "N": 2, "C": 3, "S": 2}, parameters, inputs)
+    assert [item.name for item in outside(SPECS["ctc"], stack)] == where
+
+
 @pytest.mark.parametrize(
     ("pattern", "shape"),
     [("full", (3, 4, 2)), ("ones", (1, 1, 1)), ("last", (1, 1, 2)), ("first", (3, 1, 1)), ("dropped", (2,))],
@@ -299,9 +331,9 @@ def test_climbing_finds_worse_recipes() -> None:
     for climbs in (True, False):
         scores: list[float] = []
 
-        def take(number: int, scores: list[float] = scores, climbs: bool = climbs) -> float | None:
+        def take(number: int, scores: list[float] = scores, climbs: bool = climbs) -> dict[str, float] | None:
             scores.append(float(number.bit_count()))
-            return scores[-1] if climbs else None
+            return {"bits": scores[-1]} if climbs else None
 
         climb(300, 1, take)
         best.append(max(scores))

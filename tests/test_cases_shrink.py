@@ -103,6 +103,26 @@ def test_what_was_outside_its_domain_may_stay_outside() -> None:
     assert minimise(case, TOY, lambda c: bool((c.inputs["target"] == 99).all())).inputs["target"].tolist() == 99
 
 
+@pytest.mark.parametrize("modulus", [2, 3, 5])
+def test_padding_never_becomes_a_label(modulus: int) -> None:
+    spec, sizes = SPECS["ctc"], {"T": 4, "N": 3, "C": 5, "S": 4}
+    inputs = {
+        "log_probs": np.full((4, 3, 5), -1.0),
+        "targets": np.array([[1, 2, -1, 9], [-7, 0, 3, 3], [4, 3, 2, 1]]),
+        "input_lengths": np.array([4, 0, 3]),
+        "target_lengths": np.array([2, 0, 4]),
+    }
+    case = Case("ctc", "float64", sizes, {"blank": 0, "zero_infinity": True, "reduction": "sum"}, inputs)
+
+    def still(case: Case) -> bool:
+        labels = case.inputs["targets"][np.arange(case.layout["S"]) < case.inputs["target_lengths"][..., None]]
+        assert ((labels > 0) & (labels < case.layout["C"])).all()
+        return int(case.hash, 16) % modulus != 0
+
+    assert is_inside(spec, case, "targets")
+    assert minimise(case, spec, still, budget=200).size < case.size
+
+
 def test_labels_move_with_their_class() -> None:
     case = toy_case(classes=10)
     case.inputs["target"][:] = 7

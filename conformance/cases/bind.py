@@ -17,6 +17,7 @@ from conformance.formula.tape import Tape
 from conformance.spec.layout import axes_of, expand
 from conformance.spec.model import Input, Param, Spec
 
+Mask = NDArray[np.bool_]
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -80,7 +81,7 @@ def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tup
     return shapes
 
 
-def spread(mask: NDArray[np.bool_], full: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def spread(mask: Mask, full: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
     """A full-rank condition in the shape of an output; along axes that the output lacks, it need hold only once."""
     lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)
     return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)
@@ -88,7 +89,28 @@ def spread(mask: NDArray[np.bool_], full: tuple[int, ...], shape: tuple[int, ...
 
 def outside(spec: Spec, stack: Stack) -> list[Input | Param]:
     """The inputs and parameters of which some value lies outside its stated domain."""
-    arrays = {n: full_rank(spec, stack.layout, n, a).astype(np.float64) for n, a in stack.inputs.items()}
-    tape = make_tape(spec, stack, Plain(np.dtype(np.float64), rank_of(spec, stack.layout)), arrays)
+    tape = _plain_tape(spec, stack)
     items: list[Input | Param] = [*(spec.inputs[name] for name in stack.inputs), *spec.params.values()]
-    return [item for item in items if item.domain is not None and not tape.cond(item.domain).true.all()]
+    return [item for item in items if not (_holds(tape, item) | ~_counts(tape, item)).all()]
+
+
+def used(spec: Spec, stack: Stack, name: str) -> Mask:
+    """Which elements of an input are looked at, in its shape."""
+    array = stack.inputs[name]
+    place = full_rank(spec, stack.layout, name, np.arange(array.size).reshape(array.shape))
+    mask = np.ones(array.size, bool)
+    mask[place.ravel()] = np.broadcast_to(_counts(_plain_tape(spec, stack), spec.inputs[name]), place.shape).ravel()
+    return mask.reshape(array.shape)
+
+
+def _plain_tape(spec: Spec, stack: Stack) -> Tape:
+    arrays = {n: full_rank(spec, stack.layout, n, a).astype(np.float64) for n, a in stack.inputs.items()}
+    return make_tape(spec, stack, Plain(np.dtype(np.float64), rank_of(spec, stack.layout)), arrays)
+
+
+def _holds(tape: Tape, item: Input | Param) -> Mask:
+    return np.ones((), bool) if item.domain is None else tape.cond(item.domain).true
+
+
+def _counts(tape: Tape, item: Input | Param) -> Mask:
+    return np.ones((), bool) if isinstance(item, Param) or item.used is None else tape.cond(item.used).true

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import full_rank
-from conformance.cases.case import DTYPES
-from conformance.cases.domain import holds, inside, labels, names_of
+from conformance.cases.bind import full_rank, used
+from conformance.cases.case import DTYPES, Stack
+from conformance.cases.domain import candidates, holds, inside, labels, names_of
 from conformance.cases.draw import draw_array
 from conformance.cases.source import Shape, Source
 from conformance.errors import Fault, SpecError
@@ -57,6 +57,8 @@ class Data:
             if name in self.shapes:
                 item = self.spec.inputs[name]
                 self.arrays[name] = self._integers(item) if item.dtype == "int" else self._floats(item)
+                if item.used is not None and self.source.integer(2):
+                    self.arrays[name] = self._padded(item)
 
     def inside(self, item: Input, array: Array) -> NDArray[np.bool_]:
         """Where the domain of an input holds."""
@@ -132,6 +134,13 @@ class Data:
         chosen[np.arange(shape[0]), source.below(chosen.shape[1], shape[:1])] = False
         return np.where(chosen.reshape(shape), singled[source.below(len(singled), shape)], array)
 
+    def _padded(self, item: Input) -> Array:
+        """An input with any numbers where it is not looked at."""
+        array, anything = self.arrays[item.name], candidates(self.layout, self.parameters)
+        stack = Stack(self.spec.name, self.dtype, self.layout, self.parameters, self.arrays)
+        padding = anything[self.source.below(len(anything), array.shape)]
+        return np.where(used(self.spec, stack, item.name), array, padding)
+
 
 def how_drawn(spec: Spec, regime: Regime, item: Input, dtype: str, names: Mapping[str, Any]) -> Draw:
     """How a floating input is drawn: by the regime, or else by the first one, or else as is usual in its domain."""
@@ -157,8 +166,8 @@ def drawing_order(spec: Spec, regime: Regime, dtype: str) -> Iterator[str]:
         item = spec.inputs[name]
         how = how_or_none(spec, regime, item, dtype)
         for other in spec.inputs:
-            looks = other in names_of(item.domain) or (how is not None and other in near_names(how))
-            if looks and other not in (*above, name):
+            looked_at = names_of(item.domain) | names_of(item.used) | (set() if how is None else near_names(how))
+            if other in looked_at and other not in (*above, name):
                 visit(other, (*above, name))
         done.setdefault(name)
 

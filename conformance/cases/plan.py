@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, tar
 from conformance.cases.case import Stack
 from conformance.cases.covering import covering_rows, feasible_pairs, pairs_in
 from conformance.cases.expand import expand, space_for
-from conformance.cases.recipe import Recipe, bits, covering_recipe, recipe_from_bits
+from conformance.cases.recipe import BITS, DIGIT, Recipe, bits, climbing_recipe, covering_recipe, recipe_from_bits
 from conformance.cases.source import digest
 from conformance.spec.model import Spec
 
-Visit = Callable[[Stack], float | None]
+Scores = Mapping[str, float]
+Visit = Callable[[Stack], Scores | None]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> It
 def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit) -> Drawn:
     """Calls `visit` with each stack of `stacks`; returns what was drawn.
 
-    `visit` may return how bad the stack's worst case is. Efforts that climb steer their random recipes by it.
+    `visit` may return how bad the stack's worst case is, by check. Efforts that climb steer their random recipes by it.
     """
     tally = _Tally(spec, dtype, visit)
     plan = EFFORTS[effort]
@@ -74,7 +75,8 @@ def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit)
     space, (rows, random) = space_for(spec, dtype), _amounts(spec, dtype, plan)
     for i, row in enumerate(covering_rows(space)[:rows]):
         tally.take(covering_recipe(row, spec.name, dtype, seed, i))
-    climb(random, seed, lambda number: tally.take(recipe_from_bits(space, spec.name, dtype, number)))
+    width = DIGIT * len(space.counts)
+    climb(random, seed, lambda number: tally.take(climbing_recipe(space, spec.name, dtype, number)), width)
     return tally.drawn()
 
 
@@ -85,7 +87,7 @@ class _Tally:
         self._pairs = len(self._missing)
         self._recipes = self._cases = 0
 
-    def take(self, recipe: Recipe) -> float | None:
+    def take(self, recipe: Recipe) -> Scores | None:
         stack = expand(self._spec, self._dtype, recipe)
         self._recipes += 1
         self._cases += len(stack)
@@ -110,8 +112,8 @@ def drawn_bits(count: int, run_seed: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def climb(count: int, run_seed: int, take: Callable[[int], float | None]) -> None:
-    """Has Hypothesis draw so many numbers below 2**32, and climb toward what `take` returns, if it returns anything.
+def climb(count: int, run_seed: int, take: Callable[[int], Scores | None], width: int = BITS) -> None:
+    """Has Hypothesis draw so many numbers below 2**width, and climb toward each score that `take` returns, if any.
 
     Whatever `take` raises ends the drawing and is raised, once: Hypothesis would call it again to see it fail again.
     """
@@ -119,17 +121,18 @@ def climb(count: int, run_seed: int, take: Callable[[int], float | None]) -> Non
 
     @seed(digest("recipes", run_seed))
     @_settings(count)
-    @given(bits)
+    @given(bits(width))
     def draw(number: int) -> None:
         if raised:
             return
         try:
-            score = take(number)
+            scores = take(number)
         except BaseException as error:
             raised.append(error)
             return
-        if score is not None and math.isfinite(score):
-            target(score)
+        for label, score in (scores or {}).items():
+            if math.isfinite(score):
+                target(score, label=label)
 
     draw()
     if raised:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from conformance.cases.covering import Completer
+from conformance.cases.covering import Completer, Order
 from conformance.cases.factors import Row, Space
 from conformance.cases.source import digest
 
 BITS = 32
+DIGIT = 6  # bits of one factor where Hypothesis climbs
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,23 @@ class Recipe:
     origin: str = ""  # for a reader
 
 
-# Bits inside a unique list are out of reach of Hypothesis's mutator, which copies one part of an example over another
-# (it would make five of six recipes their predecessor's twin, one bit changed).
-bits: st.SearchStrategy[int] = st.lists(
-    st.tuples(*(st.booleans() for _ in range(BITS))), min_size=1, max_size=1, unique=True
-).map(lambda drawn: sum(bit << i for i, bit in enumerate(reversed(drawn[0]))))
+def bits(width: int) -> st.SearchStrategy[int]:
+    """Numbers below 2**width, drawn bit by bit."""
+    # Bits inside a unique list are out of reach of Hypothesis's mutator, which copies one part of an example over
+    # another (it would make five of six recipes their predecessor's twin, one bit changed).
+    drawn = st.lists(st.tuples(*(st.booleans() for _ in range(width))), min_size=1, max_size=1, unique=True)
+    return drawn.map(lambda found: sum(bit << i for i, bit in enumerate(reversed(found[0]))))
 
 
 def recipe_from_bits(space: Space, criterion: str, dtype: str, number: int) -> Recipe:
     """The recipe that a number below 2**32 stands for; 0 is the plainest."""
     return Recipe(row_from_bits(space, number), digest("random", criterion, dtype, number), f"random {number:08x}")
+
+
+def climbing_recipe(space: Space, criterion: str, dtype: str, number: int) -> Recipe:
+    """The recipe that a number below 2**(DIGIT * factors) stands for. Its neighbours, one bit off, differ in one level
+    or in the data alone, so that there is something to climb."""
+    return Recipe(row_from_digits(space, number), digest("climbing", criterion, dtype, number), f"climbing {number:x}")
 
 
 def covering_recipe(row: Row, criterion: str, dtype: str, seed: int, i: int) -> Recipe:
@@ -59,6 +67,20 @@ def row_from_bits(space: Space, number: int) -> Row:
         at, rest = divmod(rest * len(options), 2**BITS)
         return (*options[at:], *options[:at])
 
+    return _row(space, pick)
+
+
+def row_from_digits(space: Space, number: int) -> Row:
+    """The levels that a number picks, each factor's by DIGIT bits of its own."""
+
+    def pick(f: int, options: Sequence[int], row: list[int | None]) -> Iterable[int]:
+        at = (number >> DIGIT * f) % 2**DIGIT * len(options) >> DIGIT
+        return (*options[at:], *options[:at])
+
+    return _row(space, pick)
+
+
+def _row(space: Space, pick: Order) -> Row:
     row = _completer(space).complete([None] * len(space.counts), pick)
     if row is None:
         raise ValueError("no combination of levels is possible")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.cases.case import Case
+from conformance.cases.bind import used
+from conformance.cases.case import Case, Stack
 from conformance.cases.domain import inside, labels, names_of, sizes
 from conformance.cases.layouts import dim_of
 from conformance.cases.simpler import ALONE, TOGETHER, drop_axis, rounded, rounder_numbers, slice_axis
@@ -143,4 +144,5 @@ def is_inside(spec: Spec, case: Case, name: str) -> bool:
     if item.domain is None or value is None:
         return True
     others = {other: case.inputs[other] for other in names_of(item.domain) if other in case.inputs}
-    return bool(np.all(inside(item.domain, name, value, {**case.parameters, **sizes(spec, case.layout), **others})))
+    found = inside(item.domain, name, value, {**case.parameters, **sizes(spec, case.layout), **others})
+    return bool(found.all() or (name in case.inputs and (found | ~used(spec, Stack.of(case), name)[0]).all()))

@@ -123,8 +123,11 @@ class Lattice:
 
     @cached_property
     def log_likelihood(self) -> Data:
-        """log Σ over all paths, (case, batch, 1, 1); −inf where there is none."""
-        return self.arithmetic.logsumexp(self._forward[-1], (STATE,), self._ends & self._inside)
+        """log Σ over all paths, (case, batch, 1, 1); −inf where there is none. The one path of no frames is empty."""
+        a = self.arithmetic
+        found = a.logsumexp(self._forward[-1], (STATE,), self._ends & self._inside)
+        ended = a.select((self.label_counts == 0)[..., None, None], a.constant(0), a.constant(-np.inf))
+        return a.select(self._running(0), found, ended)
 
     def gradient(self) -> list[Data]:
         """For each time step the derivative by its log-probabilities, (case, batch, 1, class): how often a path is

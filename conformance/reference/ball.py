@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Axes, Mask
-from conformance.reference.quad import BOUND, Bound, Quad, magnitude
+from conformance.reference.quad import BOUND, Bound, Quad, is_power, magnitude, once
 
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
@@ -64,11 +64,17 @@ class Ball:
     @cached_property
     def scale(self) -> Mask | None:
         """Where the number is exactly 0 or a power of two, so that multiplying by it rounds nothing; None: nowhere."""
-        mantissa = np.frexp(self.m)[0]
-        exact: Mask = (mantissa == 0.5) | (mantissa == 0)
-        if self.b is not None:
-            exact = exact & (self.b == 0).all(axis=0)
+        exact = is_power(once(self.m))
+        if self.b is not None and exact.any():
+            exact = exact & (once(self.b) == 0).all(axis=0)
         return exact if exact.any() else None
+
+    def having(self, b: Bound | None, h: Hull | None, flags: Flags | None, loose: Bound | None) -> Ball:
+        """The same numbers, of which other things are said; what is known of their magnitude stays known."""
+        z = Ball(self.x, b, h, flags, loose)
+        if "m" in self.__dict__:
+            z.__dict__["m"] = self.__dict__["m"]
+        return z
 
     def bound(self) -> Bound:
         """`b`, zeros where it is exact."""

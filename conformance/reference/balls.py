@@ -62,30 +62,27 @@ class ElementwiseBalls:
         args: tuple[Ball, ...],
         k: float = 1.0,
         loose: Bound | None = None,
-        rounds: Mask | None = None,
+        exact: Mask | None = None,
     ) -> Ball:
-        """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself; by u where
-        `rounds` and nothing elsewhere, if that is given."""
+        """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself, nothing
+        where it is `exact` (in both formats, or by format with an axis in front)."""
         flags = either(*(arg.flags for arg in args))
-        if loose is not None:
-            loose = loose * (1 + C * self.u[1])
-        z = Ball(x, b, None, flags, loose)
+        z = Ball(x, None)
         m = z.m
-        if rounds is not None or k:
-            added = self.u * (k if rounds is None else rounds) * m
-            b = added if b is None else b + added
-        top = m.max(initial=0)
-        if m.size and not (m.min() >= self.min_normal and top <= self.max_finite / 2):
+        if k and not (exact is not None and exact.all()):
+            added = self.u * k * (m if exact is None else np.where(exact, 0, m))
+            b = added if b is None else np.add(b, added, out=added)
+        rough = m.astype(np.float64)  # which is searched ten times as fast
+        top = rough.max(initial=0)
+        if not (rough.min(initial=top) > self.min_normal and top <= self.max_finite / 2):
+            top = m.max(initial=0)
             b, flags = self._extremes(m, b, flags)
         if loose is not None:
+            loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
         if top > self.largest and np.isfinite(top):
             self.largest = float(min(top, 1e308))
-        if b is z.b and flags is z.flags:
-            return z
-        done = Ball(x, b, None, flags, loose)
-        done.__dict__["m"] = m
-        return done
+        return z.having(b, None, flags, loose)
 
     def _vanished(self, z: Ball, gone: Mask) -> Ball:
         """z with binary128's own underflow where `gone`: a 0 that is not 0 (in the dtype it is 0 all the more)."""
@@ -119,50 +116,52 @@ class ElementwiseBalls:
         return x.x.shape
 
     def broadcast(self, x: Ball, shape: tuple[int, ...]) -> Ball:
+        if x.x.shape == shape and all(item is None for item in (x.b, x.h, x.flags, x.loose)):
+            return x
         b = None if x.b is None else np.broadcast_to(x.b, (2, *shape))
         h = None if x.h is None else (np.broadcast_to(x.h[0], shape), np.broadcast_to(x.h[1], shape))
         flags, loose = (None if item is None else np.broadcast_to(item, shape) for item in (x.flags, x.loose))
         return Ball(np.broadcast_to(x.x, shape), b, h, flags, loose)
 
     def _with_hull(self, z: Ball, h: tuple[Bound, Bound] | None) -> Ball:
-        return z if h is None else Ball(z.x, z.b, h, z.flags, z.loose)
+        return z if h is None else z.having(z.b, h, z.flags, z.loose)
 
     def add(self, x: Ball, y: Ball) -> Ball:
         loose = x.swell + y.swell if self.reorders else None
         z = x.x + y.x
-        rounds = _rounds(rest_of_sum(x.x, y.x, z))
-        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, rounds), hull_sum(x, y, 1))
+        exact = _leaves_nothing(rest_of_sum(x.x, y.x, z))
+        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), hull_sum(x, y, 1))
 
     def sub(self, x: Ball, y: Ball) -> Ball:
         loose = x.swell + y.swell if self.reorders else None
         z = x.x - y.x
-        rounds = _rounds(rest_of_sum(x.x, -y.x, z))
-        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, rounds), hull_sum(x, y, -1))
+        exact = _leaves_nothing(rest_of_sum(x.x, -y.x, z))
+        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), hull_sum(x, y, -1))
 
     def neg(self, x: Ball) -> Ball:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
 
     def mul(self, x: Ball, y: Ball) -> Ball:
-        exact = either_mask(np.zeros((), bool), x.scale, y.scale)
+        scales = [scale for scale in (x.scale, y.scale) if scale is not None]
+        exact = either_mask(*scales) if scales else None
         if x.b is None or y.b is None:
             b = x.reach * y.b if y.b is not None else None if x.b is None else y.reach * x.b
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
-        z = self._vanished(self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, ~exact), _alive(x) & _alive(y))
+        z = self._vanished(self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact), _alive(x) & _alive(y))
         return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
-        exact = either_mask(np.zeros((), bool), y.scale)
         if y.b is None:
             b = None if x.b is None else x.b / y.m
         else:
             room = y.m - y.b
-            b = (x.bound() + (x.reach / y.m) * y.b) / np.where(room > 0, room, np.nan)
-            b = np.where(room > 0, b, np.inf)
+            b = (x.bound() + (x.reach / y.m) * y.b) / room
+            b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        q = self._vanished(self.ball(z, _sane(b), (x, y), 1.0, loose, ~exact), _alive(x) & np.isfinite(y.m))
+        q = self._vanished(self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale), _alive(x) & np.isfinite(y.m))
         return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:
@@ -192,7 +191,8 @@ class ElementwiseBalls:
 
     def _gap(self, x: Ball, y: Ball) -> tuple[Bound, Bound | float]:
         room = 0.0 if x.b is None and y.b is None else C * np.sum(x.bound() + y.bound(), axis=0)
-        return magnitude(x.x - y.x), room
+        is_nothing = y.x.size == 1 and (y.x == ZERO).all()
+        return (x.m if is_nothing else magnitude(x.x - y.x)), room
 
     def compare(self, op: str, x: Ball, y: Ball) -> Cond:
         true = COMPARE[op](x.x, y.x)
@@ -294,9 +294,9 @@ class ElementwiseBalls:
         return Ball(np.concatenate([part.x for part in full], axis=axis), b, None, flags, loose)
 
 
-def _rounds(rest: Quad) -> Mask:
-    """Where a sum rounds: in binary128 where it leaves a rest, in the dtype everywhere."""
-    return np.stack([rest != ZERO, np.ones(rest.shape, bool)])
+def _leaves_nothing(rest: Quad) -> Mask:
+    """Where a sum is exact, from the rest that it leaves in binary128; in the dtype it is taken to round everywhere."""
+    return np.stack([rest == ZERO, np.zeros(rest.shape, bool)])
 
 
 def _alive(x: Ball) -> Mask:
@@ -311,4 +311,4 @@ def _added(x: Ball, y: Ball) -> Bound | None:
 
 def _sane(b: Bound | None) -> Bound | None:
     """0·∞ among bounds: the number itself is 0, infinite or NaN, and is judged as such."""
-    return b if b is None or not np.isnan(b.max(initial=0)) else np.where(np.isnan(b), np.inf, b)
+    return b if b is None or not np.isnan(b).any() else np.where(np.isnan(b), np.inf, b)

@@ -23,6 +23,7 @@ UNIT = 2.0**-113  # unit roundoff of binary128
 # binary128 itself serves.
 BOUND: Any = np.dtype(np.longdouble) if np.finfo(np.longdouble).maxexp == 16384 else QUAD
 _SAFE = (1e-290, 1e290)  # float64 numbers between these lost nothing of their exponent
+_DIGITS, _NORMAL = 2**52 - 1, 2**52  # the bits of a float64's digits, and of its smallest normal number
 
 ZERO = np.zeros((), dtype=QUAD)
 
@@ -32,17 +33,42 @@ def quad(array: Any) -> Quad:
     return np.asarray(np.asarray(array, dtype=np.float64), dtype=QUAD)
 
 
+def once(x: NDArray[Any]) -> NDArray[Any]:
+    """The array without what broadcasting repeats in it."""
+    if 0 not in x.strides:
+        return x
+    return x[tuple(slice(1) if stride == 0 else slice(None) for stride in x.strides)]
+
+
 def magnitude(x: Quad) -> Bound:
     """|x| to 53 bits, with the whole range of binary128."""
-    rough = np.abs(x.astype(np.float64))
+    own = once(x)
+    rough = np.abs(own.astype(np.float64))
     bound = rough.astype(BOUND)
-    outside = ~((rough > _SAFE[0]) & (rough < _SAFE[1]))
-    if outside.any():
-        strange = np.broadcast_to(outside, x.shape) & np.isfinite(x) & (x != ZERO)
-        if strange.any():
-            mantissa, exponent = np.frexp(x[strange])
-            bound[strange] = np.ldexp(np.abs(mantissa.astype(np.float64)).astype(BOUND), exponent)
-    return bound
+    if not (rough.min(initial=1.0) > _SAFE[0] and rough.max(initial=1.0) < _SAFE[1]):
+        _restore(bound, own, ~((rough > _SAFE[0]) & (rough < _SAFE[1])))
+    return bound if own is x else np.broadcast_to(bound, x.shape)
+
+
+def is_power(m: Bound) -> NDArray[np.bool_]:
+    """Where a magnitude is 0 or a power of two: few digits to look at in float64, all of them where it might be one."""
+    bits = m.astype(np.float64).view(np.int64)
+    found: NDArray[np.bool_] = (bits & _DIGITS == 0) | (bits < _NORMAL)
+    if found.any():
+        mantissa = np.frexp(m[found])[0]
+        found[found] = (mantissa == 0.5) | (mantissa == 0)
+    return found
+
+
+def _restore(bound: Bound, x: Quad, outside: NDArray[np.bool_]) -> None:
+    """Sets the magnitudes of those numbers that float64 cannot hold."""
+    numbers = x[outside]
+    strange = np.isfinite(numbers) & (numbers != ZERO)
+    if strange.any():
+        mantissa, exponent = np.frexp(numbers[strange])
+        found = bound[outside]
+        found[strange] = np.ldexp(np.abs(mantissa.astype(np.float64)).astype(BOUND), exponent)
+        bound[outside] = found
 
 
 def split(x: Quad) -> tuple[Float, Float]:

@@ -97,8 +97,9 @@ def _check_domain(
     spec: Spec, loc: Loc, form: EdgeForm, inputs: Mapping[str, Any], values: Mapping[str, Any], layout: Layout | None
 ) -> None:
     outside = [] if layout is None else list(_outside(spec, inputs, values, layout))
-    if form.expect.error is None and outside:
-        raise Misfit((*loc, "given", outside[0]), f"{outside[0]!r} is outside its domain, and no error is expected")
+    certain = [name for name in outside if name not in inputs or spec.inputs[name].used is None]
+    if form.expect.error is None and certain:
+        raise Misfit((*loc, "given", certain[0]), f"{certain[0]!r} is outside its domain, and no error is expected")
     if form.expect.error is not None and layout is not None and not outside:
         raise Misfit((*loc, "expect", "error"), "everything given is in its domain")
 

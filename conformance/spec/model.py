@@ -41,6 +41,7 @@ class Input:
     broadcast: bool = False  # any of its axes may have size 1 or (leading ones) be absent
     special: tuple[float, ...] = ()  # values beyond the regimes' ranges that are placed now and then: inf, -inf
     about: str = ""
+    used: Node | None = None  # boolean; an element where it is false is not looked at, and may be anything
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def read_inputs(
         for flag in ("differentiable", "special"):
             if item.dtype == "int" and getattr(item, flag):
                 source.fault(source.key((*loc, flag)), f"an input of integers is not {flag}")
-        domain = _domain(source, loc, item, names, builder)
+        domain, used = _domain(source, loc, item, names, builder), _used(source, loc, item, names, builder)
         default, special = _input_numbers(source, loc, item)
         if default is not None:
             _check_member(source, (*loc, "default"), domain, {**_defaults(form), name: default})
@@ -120,6 +120,7 @@ def read_inputs(
             item.broadcast,
             special,
             item.about,
+            used,
         )
     return found
 
@@ -139,6 +140,15 @@ def _domain(source: Source, loc: Loc, item: InputForm | ParamForm, names: Names,
         return None
     good = check_expression(source, (*loc, "domain"), item.domain, names, condition=True)
     return parse_expression(item.domain, builder) if good else None
+
+
+def _used(source: Source, loc: Loc, item: InputForm, names: Names, builder: Builder) -> Node | None:
+    if item.used is None:
+        return None
+    if item.dtype == "float" or item.domain is None:
+        source.fault(source.key((*loc, "used")), "used is of integers with a domain, which holds there only")
+    good = check_expression(source, (*loc, "used"), item.used, names, condition=True)
+    return parse_expression(item.used, builder) if good else None
 
 
 def read_params(

@@ -51,6 +51,7 @@ class InputForm(_Part):
     shape: str
     dtype: Literal["float", "int"]
     domain: Expression | None = None
+    used: Expression | None = None
     must_raise: bool = False
     default: Scalar | None = None
     differentiable: bool = False

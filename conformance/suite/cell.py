@@ -75,12 +75,13 @@ class CellJudge:
             binding = None
         return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
-    def judge_stack(self, stack: Stack) -> float:
-        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad its worst number
-        is (error over budget, at most a million: what `thorough` climbs towards)."""
+    def judge_stack(self, stack: Stack) -> dict[str, float]:
+        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
+        of each is (error over budget, at most a million: what `thorough` climbs towards)."""
         self.recipes += 1
         self.cases += len(stack)
-        worst, wrt = 0.0, self.wrt(tuple(stack.inputs))
+        ratios: dict[str, float] = {}
+        wrt = self.wrt(tuple(stack.inputs))
         numbers, answers = self.evaluate(stack, wrt)
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
@@ -88,8 +89,8 @@ class CellJudge:
             for output in ("value", *wrt):
                 check = "value" if output == "value" else f"gradient.{output}"
                 self.tally(check).recipes += 1
-                worst = max(worst, self._judge_output(stack, coverage, check, output, numbers[output], answers, own))
-        return worst
+                ratios[check] = self._judge_output(stack, coverage, check, output, numbers[output], answers, own)
+        return ratios
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""

@@ -142,7 +142,8 @@ def _log_probs(draw: Draw, shape: Shape, regime: str) -> Any:
 
 
 def ctc(draw: Draw) -> Iterator[Case]:
-    """Few steps and classes, so that paths can be counted out; repeats, empty targets, and more labels than steps."""
+    """Few steps and classes, so that paths can be counted out; repeats, empty targets, more labels than steps; no
+    steps at all, and any numbers beyond a target's length."""
     for regime, reduction in plan(("ordinary", "peaked", "steep", "tiny", "huge", "cancelling")):
         batched = draw.one_of([True, True, False])
         batch, steps, classes, longest = 2 if batched else 1, draw.one_of([3, 4, 5]), draw.one_of([2, 3]), 3
@@ -152,7 +153,10 @@ def ctc(draw: Draw) -> Iterator[Case]:
         targets = np.asarray(draw.rng.choice(labels, (batch, longest)))
         feasible = not options.get("zero_infinity", False)
         lengths = draw.integers((batch,), 0, 2 if feasible else 3)
-        input_lengths = draw.integers((batch,), 3 if feasible else 2, steps)
+        input_lengths = draw.integers((batch,), 3 if feasible else 0, steps)
+        input_lengths = np.where((lengths == 0) & (draw.bits((batch,)) == 1), 0, input_lengths)
+        padding = draw.integers((batch, longest), -2, classes + 1)
+        targets = np.where(np.arange(longest) < lengths[:, None], targets, padding)
         inputs = {
             "log_probs": _log_probs(draw, (steps, batch, classes), regime),
             "targets": targets,

@@ -1,0 +1,121 @@
+"""The controls as adapters. Each answers a whole stack at once (`stack`), and a single call as a stack of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance import Binding, Call, Environment, Output, Unsupported, load_adapter
+from conformance.cases.case import DTYPES, Case, Stack
+from conformance.reference.evaluate import evaluate_stack
+from conformance.reference.numbers import Numbers
+from conformance.spec import match, spec_for
+from tests.controls.parts import Answer, Given
+
+Array = NDArray[Any]
+Answers = dict[str, Array]  # "value" and the names of inputs; every array has the stack's axis in front
+
+
+class Control:
+    """What every control has."""
+
+    name: str
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: "1.0", "numpy": np.__version__}, dtypes=tuple(DTYPES))
+
+    def binding(self, criterion: str) -> Binding | None:
+        return Binding(f"{self.name}.{criterion}")
+
+    def run(self, call: Call) -> Output:
+        layout = match(spec_for(call.criterion), {name: array.shape for name, array in call.inputs.items()})
+        if layout is None:
+            raise ValueError(f"the shapes do not fit {call.criterion}")
+        stack = Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs))
+        answers = {name: array[0, ...] for name, array in self.stack(stack, call.wrt).items()}
+        return Output(answers.pop("value"), answers)
+
+    def stack(self, stack: Stack, wrt: Sequence[str], numbers: Mapping[str, Numbers] | None = None) -> Answers:
+        """The answers for all cases of a stack; `numbers` is what the reference says, if it is known already."""
+        raise NotImplementedError
+
+
+class Written(Control):
+    """Criteria written by hand in plain NumPy, forward and backward."""
+
+    criteria: ClassVar[Mapping[str, Callable[[Given], Answer]]]
+
+    def works_in(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """The dtype that a call of `dtype` is computed in."""
+        raise NotImplementedError
+
+    def stack(self, stack: Stack, wrt: Sequence[str], numbers: Mapping[str, Numbers] | None = None) -> Answers:
+        dtype = DTYPES[stack.dtype]
+        inside = self.works_in(dtype)
+        whole = {name for name, item in spec_for(stack.criterion).inputs.items() if item.dtype != "float"}
+        inputs = {name: a if name in whole else a.astype(inside) for name, a in stack.inputs.items()}
+        with np.errstate(all="ignore"):
+            answer = self.criteria[stack.criterion](Given(inputs, stack.parameters, inside))
+            answers = {"value": answer.value, **{name: answer.gradients[name] for name in wrt}}
+            return {name: np.asarray(array).astype(dtype) for name, array in answers.items()}
+
+
+class Rounded(Control):
+    """The reference itself, rounded once."""
+
+    name = "rounded"
+
+    def stack(self, stack: Stack, wrt: Sequence[str], numbers: Mapping[str, Numbers] | None = None) -> Answers:
+        if numbers is None:
+            numbers = evaluate_stack(spec_for(stack.criterion), stack, wrt, project=True)
+        return {name: rounded_once(n.high, n.low, DTYPES[stack.dtype]) for name, n in numbers.items()}
+
+
+def rounded_once(high: Array, low: Array, dtype: np.dtype[Any]) -> Array:
+    """high + low rounded to nearest, high being the nearest float64.
+
+    A narrower dtype is reached over numbers rounded to odd, so that no tie arises on the way (Boldo and Melquiond,
+    2008, doi:10.1109/TC.2007.70819).
+    """
+    if dtype == np.float64:
+        return high
+    with np.errstate(all="ignore"):
+        odd = _to_odd(high, low)
+        if dtype == ml_dtypes.bfloat16:  # its cast from float64 goes over float32
+            single = odd.astype(np.float32)
+            odd = _to_odd(single, np.where(np.isfinite(single), odd - single, 0))
+        return odd.astype(dtype)
+
+
+def _to_odd(high: Array, low: Array) -> Array:
+    """high + low if it is a number of high's format, or else the neighbour whose last bit is odd."""
+    bits = high.view(np.dtype(f"i{high.dtype.itemsize}"))
+    even = (bits & 1 == 0) & (low != 0) & np.isfinite(high)
+    return np.where(even, np.nextafter(high, np.where(low > 0, np.inf, -np.inf).astype(high.dtype)), high)
+
+
+class Torch64(Control):
+    """torch's float64 results rounded to the dtype."""
+
+    name = "torch64"
+
+    def __init__(self) -> None:
+        self._torch = load_adapter("torch")
+
+    def binding(self, criterion: str) -> Binding | None:
+        return self._torch.binding(criterion)
+
+    def run(self, call: Call) -> Output:
+        if call.dtype == "float64":
+            raise Unsupported("there is nothing to round")
+        whole = {name for name, item in spec_for(call.criterion).inputs.items() if item.dtype != "float"}
+        inputs = {name: a if name in whole else a.astype(np.float64) for name, a in call.inputs.items()}
+        output = self._torch.run(Call(call.criterion, inputs, call.parameters, "float64", wrt=call.wrt))
+        dtype, nothing = DTYPES[call.dtype], np.zeros(())
+        with np.errstate(all="ignore"):
+            gradients = {name: rounded_once(a, nothing, dtype) for name, a in output.gradients.items()}
+            return Output(rounded_once(output.value, nothing, dtype), gradients)
