@@ -42,6 +42,7 @@ class ElementwiseBalls:
     def __init__(self, fmt: Format, rank: int, *, flushes_subnormals: bool = False, reorders: bool = False) -> None:
         self.format = fmt
         self.rank = rank
+        self.flushes = flushes_subnormals
         tiny = fmt.min_normal if flushes_subnormals else fmt.tiny
         self.u = self._pair(UNIT, fmt.unit)
         self.tiny = self._pair(0.0, tiny)
@@ -62,9 +63,12 @@ class ElementwiseBalls:
         k: float = 1.0,
         loose: Bound | None = None,
         rounds: Mask | None = None,
+        keeps: Callable[[], Mask] | None = None,
     ) -> Ball:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself; by u where
-        `rounds` and nothing elsewhere, if that is given."""
+        `rounds` and nothing elsewhere, if that is given. Where it `keeps` multiples of the smallest number such, a
+        result below the normal numbers is exact, unless subnormals are flushed.
+        """
         flags = either(*(arg.flags for arg in args))
         z = Ball(x, b, None, flags, loose)
         m = z.m
@@ -73,7 +77,7 @@ class ElementwiseBalls:
             b = added if b is None else b + added
         top = m.max(initial=0)
         if m.size and not (m.min() >= self.min_normal and top <= self.max_finite / 2):
-            b, flags = self._extremes(m, b, flags)
+            b, flags = self._extremes(m, b, flags, None if self.flushes else keeps)
         if loose is not None:
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
         if top > self.largest and np.isfinite(top):
@@ -84,8 +88,12 @@ class ElementwiseBalls:
         done.__dict__["m"] = m
         return done
 
-    def _extremes(self, m: Bound, b: Bound | None, flags: Flags | None) -> tuple[Bound | None, Flags | None]:
+    def _extremes(
+        self, m: Bound, b: Bound | None, flags: Flags | None, keeps: Callable[[], Mask] | None
+    ) -> tuple[Bound | None, Flags | None]:
         small = (m < self.min_normal) & (m > 0)
+        if keeps is not None and small.any():
+            small &= ~keeps()
         if small.any():
             added = np.where(small, self.tiny, 0)
             b = added if b is None else b + added
@@ -118,11 +126,10 @@ class ElementwiseBalls:
 
     def add(self, x: Ball, y: Ball) -> Ball:
         loose = x.swell + y.swell if self.reorders else None
-        return self._with_hull(self.ball(x.x + y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, 1))
+        return self._with_hull(self.ball(x.x + y.x, _added(x, y), (x, y), 1.0, loose, keeps=_always), hull_sum(x, y, 1))
 
     def sub(self, x: Ball, y: Ball) -> Ball:
-        loose = x.swell + y.swell if self.reorders else None
-        return self._with_hull(self.ball(x.x - y.x, _added(x, y), (x, y), 1.0, loose), hull_sum(x, y, -1))
+        return self.add(x, self.neg(y))
 
     def neg(self, x: Ball) -> Ball:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
@@ -134,7 +141,8 @@ class ElementwiseBalls:
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
-        return self._with_hull(self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, ~exact), hull_product(x, y))
+        z = self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, ~exact, keeps=lambda: x.doubles | y.doubles)
+        return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
@@ -157,7 +165,7 @@ class ElementwiseBalls:
     def unary(self, name: str, x: Ball) -> Ball:
         z = _FUNCTIONS[name](x.x)
         b = None if x.b is None else _sane(_VARIATION[name](x, magnitude(z), x.b))
-        return self.ball(z, b, (x,), ULPS[name])
+        return self.ball(z, b, (x,), ULPS[name], keeps=_always if name == "abs" else None)
 
     def sign(self, x: Ball) -> Ball:
         near = x.m <= C * np.sum(x.bound(), axis=0)
@@ -270,6 +278,11 @@ class ElementwiseBalls:
         if any(part.loose is not None for part in full):
             loose = np.concatenate([np.broadcast_to(part.swell, shape) for part in full], axis=axis)
         return Ball(np.concatenate([part.x for part in full], axis=axis), b, None, flags, loose)
+
+
+def _always() -> Mask:
+    """Sums, and magnitudes, of multiples of a number are multiples of it."""
+    return np.ones((), bool)
 
 
 def _added(x: Ball, y: Ball) -> Bound | None:
