@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from conformance.errors import ConformanceError, UsageError
+from conformance.errors import ConformanceError, ReferenceFault, UsageError
 
 USAGE = 4  # pytest's exit code for it
 
@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConformanceError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return USAGE
+    except ReferenceFault as fault:
+        print(f"conformance: {fault}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         return 0
     return code
@@ -42,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "list", "the criteria, and the adapters that come with the suite", _list)
     show = _add(commands, "show", "one criterion: what it takes, its formula, its edge cases", _show)
     show.add_argument("criterion")
+    show.add_argument(
+        "--certificate",
+        metavar="CASE",
+        help="instead, each number of the reference for a case, its error bound, the precision it took and its budgets;"
+        " CASE: a case's JSON file, or RESULTS.json:CHECK-ID (the smallest witness), or RESULTS.json:CHECK-ID:worst",
+    )
     replay = _add(commands, "replay", "run a check's witnesses again, and say what they come to now", _replay)
     replay.add_argument("results", type=Path)
     replay.add_argument("id", help="a check id, such as cross_entropy/torch/cpu/eager/float32/value")
@@ -80,10 +89,17 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _show(given: argparse.Namespace) -> int:
-    from conformance.report.criterion import describe
     from conformance.spec import spec_for
 
-    print(describe(spec_for(given.criterion)))
+    spec = spec_for(given.criterion)
+    if given.certificate is not None:
+        from conformance.report.certificate import certificate
+
+        print(certificate(spec, given.certificate))
+    else:
+        from conformance.report.criterion import describe
+
+        print(describe(spec))
     return 0
 
 

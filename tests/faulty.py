@@ -51,6 +51,21 @@ class Right:
         return self._numpy.run(call)
 
 
+class RightBesideABrokenReference(Right):
+    """Right; but whoever loads it has a reference whose softplus is wrong by 2**-60 of itself."""
+
+    name = "right_beside"
+
+    def __init__(self) -> None:
+        super().__init__()
+        from conformance.reference.functions import FUNCTIONS
+        from conformance.reference.quad import quad
+
+        right: dict[str, Callable[[Array], Array]] = FUNCTIONS  # type: ignore[assignment]
+        softplus = right["softplus"]
+        right["softplus"] = lambda x: softplus(x) + softplus(x) * quad(2.0**-60)
+
+
 def with_parameters(call: Call, **changes: Any) -> Call:
     there = {name: value for name, value in changes.items() if name in call.parameters}
     return dataclasses.replace(call, parameters={**call.parameters, **there})

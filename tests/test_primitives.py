@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import flint
 import numpy as np
 import pytest
 from flint import arb
 
+from conformance.formula import parse_expression
+from conformance.formula.derivatives import RULES
+from conformance.formula.node import walk
+from conformance.formula.parse import FUNCTIONS
 from conformance.reference.ball import Ball, C
 from conformance.reference.balls import SAFETY
 from conformance.reference.formats import FORMATS, sum_factor
-from conformance.reference.quad import magnitude, quad, split, total
+from conformance.reference.functions import FUNCTIONS as VALUES
+from conformance.reference.quad import QUAD, magnitude, quad, split, total
 from conformance.reference.reductions import Balls
+from tests.trees import TREES, Tree, evaluated
 
 RANK = 2
+TINIEST = arb(2) ** -16100  # where binary128 underflows
+BLUR = arb(2) ** -2000
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
@@ -31,13 +41,15 @@ def precision(bits: int = 2000) -> Iterator[None]:
 
 
 def exact(x: np.ndarray) -> list[arb]:
-    """The numbers of a binary128 array, digit for digit."""
-    parts, rest = [], x.ravel()
+    """The numbers of a binary128 or long double array, digit for digit, whatever their size."""
+    mantissa, exponent = np.frexp(np.ravel(x))
+    rest, parts = mantissa.astype(QUAD) if mantissa.dtype != QUAD else mantissa, []
     for _ in range(3):
         high, _ = split(rest)
         parts.append(high)
         rest = rest - quad(high)
-    return [sum((arb(float(p)) for p in column), arb(0)) for column in zip(*parts, strict=True)]
+    columns = zip(exponent.tolist(), *parts, strict=True)
+    return [sum((arb(float(p)) for p in column), arb(0)) * arb(2) ** int(e) for e, *column in columns]
 
 
 def numbers(seed: int, n: int, low: float = -30, high: float = 5) -> np.ndarray:
@@ -50,14 +62,82 @@ def balls(dtype: str = "float64", rank: int = RANK) -> Balls:
     return Balls(FORMATS[dtype], rank)
 
 
-def assert_within(z: Ball, want: list[arb], slack: float = 2.0**-106) -> None:
-    """z is within its bound of `want`, and within `slack` / 4 of it; and its bound is within `slack` of z."""
-    bound = SAFETY * np.broadcast_to(z.bound()[0], z.x.shape).ravel()
+def assert_within(z: Ball, want: Sequence[arb], slack: float = 2.0**-106, close: float | None = None) -> None:
+    """z is within its bound of `want`, and within `close` (`slack` / 4) of it; and its bound is within `slack` of z."""
+    bound = exact(SAFETY * np.broadcast_to(z.bound()[0], z.x.shape).astype(np.longdouble))
     for got, right, room in zip(exact(z.x), want, bound, strict=True):
+        blur = 2 * right.rad()  # of the ball that it is compared with, which has to be small beside all it decides
+        assert blur <= abs(right) * 2.0**-300 or blur < BLUR, right
         off = abs(got - right)
-        assert off <= arb(float(room)), (got, right, room)
-        assert off <= abs(right) * (slack / 4), (got, right)
-        assert float(room) <= slack * float(abs(right)) or right == 0
+        assert off <= room + blur, (got, right, room)
+        size = abs(right.mid())
+        assert off <= size * (slack / 4 if close is None else close) + TINIEST + blur, (got, right)
+        assert room <= size * slack + TINIEST + blur, (right, room)
+
+
+def assert_tree(item: Tree) -> None:
+    """The value of a tree and its gradients are within their bounds, and as close as it promises."""
+    slack, close = (2.0**-98, 2.0**-item.bits) if item.bits else (1e300, 1e300)
+    for _, got, want in evaluated(item):
+        assert_within(got, want, slack, close)
+
+
+@pytest.mark.parametrize("item", TREES, ids=lambda item: f"{item.text} at 2**{item.low}".replace(" ", ""))
+def test_every_primitive_and_its_derivative_is_that_of_arb(item: Tree) -> None:
+    """Within its bound; and to 2^-108 of itself, where that is no matter of condition."""
+    with precision(5000):
+        assert_tree(item)
+
+
+def test_no_primitive_and_no_derivative_is_left_out() -> None:
+    tried = {node.op for item in TREES for node in walk(parse_expression(item.text))}
+    language = {"maximum" if name == "clip" else name for name in FUNCTIONS} | set(RULES)
+    assert language - tried == {"ctc_log_likelihood"}  # a recursion over these, controlled in every case of its spec
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_a_primitive_wrong_by_a_hair_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = VALUES[name]
+    monkeypatch.setitem(VALUES, name, lambda x: right(x) * quad(1 + 2.0**-52) - right(x) * quad(2.0**-52 - 2.0**-60))
+    item = Tree(f"{name}(x)", positive=True)
+    with precision(5000), pytest.raises(AssertionError):
+        assert_tree(item)
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "sum", "logsumexp", "softmax", "norm"])
+def test_an_operation_wrong_by_a_hair_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = getattr(Balls, name)
+
+    def wrong(self: Balls, *args: Any) -> Ball:
+        z: Ball = right(self, *args)
+        return replace(z, x=z.x + z.x * quad(2.0**-60))
+
+    monkeypatch.setattr(Balls, name, wrong)
+    texts = {"add": "x + y", "sub": "x - y", "mul": "x * y", "div": "x / y", "sum": "sum(x, over=C)"}
+    texts |= {"logsumexp": "logsumexp(x, over=C)", "softmax": "logsumexp(x, over=C)", "norm": "norm(x, over=C, p=3)"}
+    with precision(5000), pytest.raises(AssertionError):
+        assert_tree(Tree(texts[name], positive=True, bits=0))
+
+
+def test_a_sum_is_known_to_be_exact_only_where_it_is() -> None:
+    a, b = numbers(11, 400, -70, 70), numbers(12, 400, -70, 70)
+    z = balls().sub(Ball(quad(a[None])), Ball(quad(b[None])))
+    claimed = (z.bound()[0] == 0).ravel()
+    assert 50 < claimed.sum() < 350
+    with precision(300):
+        for known, got, x, y in zip(claimed.tolist(), exact(z.x), a, b, strict=True):
+            assert known == bool(got == arb(float(x)) - arb(float(y)))
+
+
+def test_a_zero_by_underflow_is_not_exact() -> None:
+    x = Ball(quad([[-1e38, -1e5]]))
+    for name in ("exp", "sigmoid", "softplus"):
+        z = balls().unary(name, x)
+        assert (z.x == quad(0.0)).all()
+        assert (z.bound()[0] > 0).all()
+        assert (balls().mul(z, Ball(quad([[1e-300]]))).bound()[0] > 0).all()
+    assert (balls().softmax(Ball(quad([[0.0, -1e5]])), (1,), None).bound()[0] > 0).all()
+    assert (balls().unary("exp", Ball(quad([[-np.inf]]))).bound()[0] == 0).all()
 
 
 UNARY: dict[str, Callable[[arb], arb]] = {

@@ -6,6 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from conformance.cases.domain import holds, labels, names_of, sizes
@@ -68,9 +69,13 @@ class Space:
 Condition = Callable[[Mapping[str, Any]], bool]  # on levels by name
 
 
-def space_of(spec: Spec, dtype: str) -> Space:
-    """The factors of `spec` in `dtype`: regime, layout, presence, broadcasting, parameters, special values."""
-    factors = {factor.name: factor for factor in _factors(spec, dtype)}
+def space_of(spec: Spec, dtype: str, instead: Mapping[str, tuple[Any, ...]] = MappingProxyType({})) -> Space:
+    """The factors of `spec` in `dtype`: regime, layout, presence, broadcasting, parameters, special values.
+
+    `instead` gives other levels to the factors that it names.
+    """
+    found = _factors(spec, dtype)
+    factors = {factor.name: Factor(factor.name, instead.get(factor.name, factor.levels)) for factor in found}
     order = tuple(factors)
     rules = []
     for names, condition in _conditions(spec, dtype, factors):

@@ -76,6 +76,11 @@ class Ball:
             z.__dict__["m"] = self.__dict__["m"]
         return z
 
+    @property
+    def doubles(self) -> Mask:
+        """Where multiplying by the number keeps whole multiples whole: it is 1, 2, 4, … in magnitude."""
+        return np.zeros((), bool) if self.scale is None else self.scale & (self.m >= 1)
+
     def bound(self) -> Bound:
         """`b`, zeros where it is exact."""
         return np.zeros((2,) + (1,) * self.x.ndim, dtype=BOUND) if self.b is None else self.b
@@ -116,6 +121,17 @@ def parts(h: Hull | None, ndim: int) -> Hull:
         zero = np.zeros((1,) * ndim, dtype=BOUND)
         return zero, zero
     return h
+
+
+def hull_from(formula: Ball, form: Ball) -> Hull:
+    """The choices that a form leaves, measured from the formula's number: where a branch is open, the form itself may
+    stand on the other side."""
+    below, above = parts(form.h, form.x.ndim)
+    if form.h is None:
+        return below, above
+    apart = Ball(form.x - formula.x).signed
+    apart = np.where((below + above > 0) & np.isfinite(apart), apart, 0)
+    return np.maximum(below - apart, 0), np.maximum(above + apart, 0)
 
 
 def hull_product(x: Ball, y: Ball) -> Hull | None:
