@@ -16,7 +16,7 @@ from conformance.cases.bind import full_rank, make_tape, output_shapes, outside,
 from conformance.cases.covering import covering_rows, feasible_pairs, pairs_in, uncovered_pairs
 from conformance.cases.domain import labels
 from conformance.cases.expand import expand, space_for
-from conformance.cases.factors import DRAWN, PATTERNS, Factor, Row, Rule, Space, broadcast
+from conformance.cases.factors import DRAWN, Factor, Row, Rule, Space
 from conformance.cases.layouts import buckets
 from conformance.cases.plan import EFFORTS, Drawn, climb, drawn_bits, for_each_stack, recipes, stacks
 from conformance.cases.recipe import BITS, Recipe, recipe_from_bits, row_from_bits
@@ -26,8 +26,8 @@ from conformance.formula import parse_expression
 from conformance.formula.plain import Plain
 from conformance.formula.tape import Tape
 from conformance.spec import load_specs, specs_folder
-from conformance.spec.layout import match, skeletons
-from conformance.spec.model import Dim, Input, Param, Regime, Spec, Uniform, Values
+from conformance.spec.layout import axes_held, broadcast, match, skeletons
+from conformance.spec.model import BROADCASTING, Dim, Input, Param, Regime, Spec, Uniform, Values
 
 SPECS = load_specs([specs_folder()])
 CELLS = [pytest.param(spec, dtype, id=f"{name}-{dtype}") for name, spec in SPECS.items() for dtype in DTYPES]
@@ -260,23 +260,54 @@ def test_a_label_is_out_of_its_domain_only_where_it_is_used(label: int, where: l
     assert [item.name for item in outside(SPECS["ctc"], stack)] == where
 
 
-@pytest.mark.parametrize(
-    ("pattern", "shape"),
-    [("full", (3, 4, 2)), ("ones", (1, 1, 1)), ("last", (1, 1, 2)), ("first", (3, 1, 1)), ("dropped", (2,))],
-)
+SHAPES = {
+    "full": (3, 4, 2),
+    "ones": (1, 1, 1),
+    "last": (1, 1, 2),
+    "first": (3, 1, 1),
+    "dropped": (2,),
+    "but_last": (3, 4, 1),
+    "without_last": (3, 4),
+}
+
+
+@pytest.mark.parametrize(("pattern", "shape"), SHAPES.items())
 def test_broadcast_patterns(pattern: str, shape: tuple[int, ...]) -> None:
     assert broadcast((3, 4, 2), pattern) == shape
 
 
+@pytest.mark.parametrize(
+    ("var", "fits"),
+    [((3, 3), True), ((3, 1), True), ((3,), True), ((1, 3), False), ((1, 1), False), ((1,), False), ((), False)],
+)
+def test_an_input_stands_for_its_full_shape_only_as_its_patterns_say(var: tuple[int, ...], fits: bool) -> None:
+    spec = SPECS["gaussian_nll"]
+    assert (match(spec, {"input": (3, 3), "target": (3, 3), "var": var}) is not None) == fits
+
+
+def test_a_missing_last_axis_is_the_last() -> None:
+    spec = SPECS["gaussian_nll"]
+    assert axes_held(spec, "var", ("S0", "S1"), 1) == ("S0",)
+    assert full_rank(spec, {"S0": 3, "S1": 3}, "var", np.zeros((5, 3))).shape == (5, 3, 1)
+
+
+def test_the_variance_comes_in_each_of_its_patterns() -> None:
+    patterns, seen = ("full", "but_last", "without_last"), set()
+    for stack in stacks(SPECS["gaussian_nll"], "float32", "default"):
+        full, own = stack.inputs["input"].shape[1:], stack.inputs["var"].shape[1:]
+        seen |= {(len(full), pattern) for pattern in patterns if broadcast(full, pattern) == own}
+    assert seen >= set(itertools.product((1, 2, 3), patterns))
+
+
 def test_inputs_that_may_broadcast_still_span_the_layout() -> None:
-    pair = {name: Input(name, ("N", "C"), broadcast=True) for name in ("x", "y")}
+    pair = {name: Input(name, ("N", "C"), broadcast=BROADCASTING) for name in ("x", "y")}
     spec = toy(inputs=pair, dims={"N": Dim("N"), "C": Dim("C")}, reduce={"none": TOY.loss}, params={})
     shapes = set()
     for stack in stacks(spec, "float32", "default"):
         x, y = (stack.inputs[name].shape[1:] for name in ("x", "y"))
         assert np.broadcast_shapes(x, y) == tuple(stack.layout.values())
         shapes.add((x, y))
-    assert len({row["broadcast.x"] for row in rows_of(spec)}) == len(PATTERNS)
+    assert len({row["broadcast.x"] for row in rows_of(spec)}) == len(BROADCASTING)
     assert len(shapes) > 15
 
 

@@ -350,6 +350,30 @@ def test_the_budget_of_tiny_numbers_is_the_underflow_unit() -> None:
     assert found.value_budget[0] <= 16 * FORMATS["float64"].tiny
 
 
+def test_a_sum_below_the_normal_numbers_is_exact_unless_they_are_flushed() -> None:
+    spec = spec_for("l1")
+    case = make_case(spec, {"input": [3 * 2.0**-149], "target": [2.0**-149]}, {"reduction": "sum"}, "float32")
+    kept = evaluate_stack(spec, Stack.of(case), ())["value"]
+    flushed = evaluate_stack(spec, Stack.of(case), (), flushes_subnormals=True)["value"]
+    assert kept.tight.max() < 2.0**-160
+    assert flushed.tight.min() > 2.0**-126
+
+
+def test_the_quotient_for_the_gradient_of_bce_is_sound_and_a_clamped_one_is_not() -> None:
+    found = numbers("bce", {"input": [0.25, 2.0**-148], "target": [1.0, 0.0]}, "float32", reduction="none")["input"]
+    assert found.sound[0, 0] > 2 * found.tight[0, 0]  # three roundings more than -1/input
+    assert found.sound[0, 1] < 1e-5  # 1/(1 - input), however small the input
+
+
+def test_a_form_on_the_other_side_of_a_kink_leaves_the_same_choice() -> None:
+    """In binary128, too, margin - 3e307 + 3e307 is 0: the form is at its kink, and stands on the side of the hinge."""
+    inputs = {"input": [-(2.0**1021), -(2.0**1021)], "target": 0}
+    found = numbers("multi_margin", inputs, margin=-0.5, reduction="sum")["input"]
+    assert found.high[0].tolist() == [0, 0]
+    assert (-found.below[0]).tolist() == [-0.5, 0]
+    assert found.above[0].tolist() == [0, 0.5]
+
+
 def test_a_parameter_brings_its_own_rounding_into_the_budget() -> None:
     inputs = {"input": [0.001], "target": [0.0]}
     exact, rounded = (
@@ -390,13 +414,26 @@ def test_an_intermediate_that_rounding_lifts_beyond_the_largest_is_flagged(var: 
     assert numbers("gaussian_nll", inputs, "float16", reduction="none")["var"].overflow_tight[0] == overflows
 
 
+def test_a_term_that_overflows_to_the_other_side_is_flagged() -> None:
+    """(2.4e19)² overflows, so the derivative by the variance is -inf in one place, and 2e-39 in the two others."""
+    inputs = {"input": [2.4e19, 0.0, 0.0], "target": [0.0, 0.0, 0.0]}
+    each = numbers("gaussian_nll", inputs | {"var": [2.5e38, 2.5e38, 2.5e38]}, "float32", reduction="none")["var"]
+    assert (np.sign(each.high).tolist(), each.overflow_other.tolist()) == ([[-1, 1, 1]], [[False, False, False]])
+    shared = numbers("gaussian_nll", inputs | {"var": [2.5e38]}, "float32", reduction="none")["var"]
+    assert (shared.high > 0).all()
+    assert shared.overflow_other.all()
+    near = numbers("gaussian_nll", inputs | {"input": [2.4e18, 0.0, 0.0], "var": [2.5e38]}, "float32", reduction="none")
+    assert not near["var"].overflow_other.any()
+
+
 def test_a_value_beyond_float64_is_infinite() -> None:
     assert evaluate("mse", {"input": [1e200], "target": [0.0]}).value == INF
 
 
 # Stacks
 
-FIELDS = ("high", "low", "error", "tight", "sound", "below", "above", "certified", "overflow_tight", "overflow_sound")
+OVERFLOWS = ("overflow_tight", "overflow_sound", "overflow_other")
+FIELDS = ("high", "low", "error", "tight", "sound", "below", "above", "certified", *OVERFLOWS)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])

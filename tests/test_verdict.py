@@ -42,6 +42,7 @@ def wanted(high: float, tight: float = 0.0, sound: float | None = None, **more: 
         above=number(more.get("above", 0.0)),
         overflow_tight=mask("overflow"),
         overflow_sound=mask("overflow_sound", bool(more.get("overflow", False))),
+        overflow_other=mask("overflow_other"),
         certified=mask("certified", True),
         unsure=mask("unsure"),
     )
@@ -110,6 +111,8 @@ TABLE: list[tuple[str, Numbers, float, str]] = [
     ("overflow of an intermediate", wanted(1.0, U, overflow=True), INF, "inaccurate"),
     ("overflow of a form's intermediate", wanted(1.0, U, overflow_sound=True), INF, "inaccurate"),
     ("overflow to the wrong sign", wanted(1.0, U, overflow=True), -INF, "fails"),
+    ("overflow of a term of the other sign", wanted(1.0, U, overflow_other=True), -INF, "inaccurate"),
+    ("overflow of a term of the other sign only", wanted(1.0, U, overflow_other=True), INF, "fails"),
     ("negative, overflow", wanted(-1.0, U, overflow=True), -INF, "inaccurate"),
     # the rounding threshold to infinity
     ("beyond the largest", wanted(1e39), INF, "agrees"),
@@ -221,12 +224,12 @@ def test_a_case_is_as_bad_as_its_worst_element_and_an_empty_one_agrees() -> None
         return np.array(values).reshape(2, 2)
 
     zero, no, yes = np.zeros((2, 2)), np.zeros((2, 2), bool), np.ones((2, 2), bool)
-    numbers = Numbers(array(1, 2, 3, 4), zero, zero, zero, zero, zero, zero, no, no, yes, no)
+    numbers = Numbers(array(1, 2, 3, 4), zero, zero, zero, zero, zero, zero, no, no, no, yes, no)
     found = judge(numbers, array(1, 2, 3, 5).astype(np.float32), FORMATS["float32"])
     assert found.worst().tolist() == [AGREES, FAILS]
     assert worst_element(found, 1) == (1,)
     none, never = np.zeros((2, 0)), np.zeros((2, 0), bool)
-    numbers = Numbers(none, none, none, none, none, none, none, never, never, never, never)
+    numbers = Numbers(none, none, none, none, none, none, none, never, never, never, never, never)
     empty = judge(numbers, none.astype(np.float32), FORMATS["float32"])
     assert empty.worst().tolist() == [AGREES, AGREES]
     assert worst_element(empty, 0) == ()

@@ -14,7 +14,7 @@ from conformance.formula import dims_of
 from conformance.formula.algebra import Term
 from conformance.formula.plain import Plain
 from conformance.formula.tape import Tape
-from conformance.spec.layout import axes_of, expand
+from conformance.spec.layout import axes_held, axes_of, expand
 from conformance.spec.model import Input, Param, Spec
 
 Mask = NDArray[np.bool_]
@@ -57,8 +57,7 @@ def _shape_of(spec: Spec, layout: Mapping[str, int], name: str) -> tuple[int, ..
 
 def full_rank(spec: Spec, layout: Mapping[str, int], name: str, array: NDArray[Any]) -> NDArray[Any]:
     """An input with its stack's axis in front, as an array with one axis for each axis of the layout."""
-    mine = axes_of(spec, name, tuple(layout))
-    mine = mine[len(mine) - (array.ndim - 1) :]  # a broadcast input may lack leading axes
+    mine = axes_held(spec, name, tuple(layout), array.ndim - 1)
     order = sorted(range(len(mine)), key=lambda i: list(layout).index(mine[i]))
     array = array.transpose((0, *(i + 1 for i in order)))
     sizes = dict(zip((mine[i] for i in order), array.shape[1:], strict=True))

@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from conformance.cases.bulk import bulk_space
 from conformance.cases.case import Stack
 from conformance.cases.data import TRIES, Data, outside
 from conformance.cases.domain import holds, sizes
 from conformance.cases.draw import draw_number
-from conformance.cases.factors import DRAWN, Space, broadcast, shape_of, space_of
+from conformance.cases.factors import DRAWN, Space, shape_of, space_of
 from conformance.cases.recipe import Recipe
 from conformance.cases.source import Shape, Source
 from conformance.cases.special import place
+from conformance.spec.layout import broadcast
 from conformance.spec.model import Param, Regime, Spec, Uniform
 
 ELEMENTS = 300  # what a stack's inputs come to, about
@@ -22,15 +24,16 @@ COARSE = 8  # one stack in so many has few-bit numbers
 
 Levels = Mapping[str, Any]
 _TYPES: Mapping[str, Callable[[float], Any]] = {"real": float, "integer": round, "bool": bool}
-_SPACES: dict[int, tuple[Spec, dict[str, Space]]] = {}  # a spec has no hash; held here, its id stays its own
+# a spec has no hash; held here, its id stays its own
+_SPACES: dict[int, tuple[Spec, dict[tuple[str, bool], Space]]] = {}
 
 
-def space_for(spec: Spec, dtype: str) -> Space:
-    """The factors of `spec` in `dtype`, worked out once."""
+def space_for(spec: Spec, dtype: str, *, is_bulk: bool = False) -> Space:
+    """The factors of `spec` in `dtype`, worked out once; those of cases with many elements, if `is_bulk`."""
     known = _SPACES.setdefault(id(spec), (spec, {}))[1]
-    if dtype not in known:
-        known[dtype] = space_of(spec, dtype)
-    return known[dtype]
+    if (dtype, is_bulk) not in known:
+        known[dtype, is_bulk] = bulk_space(spec, dtype) if is_bulk else space_of(spec, dtype)
+    return known[dtype, is_bulk]
 
 
 def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
@@ -39,7 +42,7 @@ def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
     Raises:
         SpecError: a regime hardly ever draws inside a domain.
     """
-    levels = space_for(spec, dtype).levels(recipe.levels)
+    levels = space_for(spec, dtype, is_bulk=recipe.is_bulk).levels(recipe.levels)
     source = Source(recipe.seed)
     is_coarse = source.integer(COARSE) == 1
     regime, layout = spec.regimes[levels["regime"]], levels["layout"].layout

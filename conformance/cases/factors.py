@@ -6,17 +6,17 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from conformance.cases.domain import holds, labels, names_of, sizes
 from conformance.cases.layouts import Bucket, buckets
 from conformance.formula import Node, names_in
 from conformance.formula.node import walk
-from conformance.spec.layout import axes_of
+from conformance.spec.layout import axes_held, axes_of, broadcast
 from conformance.spec.model import Input, Param, Spec
 
 DRAWN = "drawn"  # a level of a parameter: a number of the regime's or of its range
-PATTERNS = ("full", "ones", "last", "first", "dropped")  # how an input is broadcast
 
 Row = tuple[int, ...]  # for each factor, the index of a level
 
@@ -69,9 +69,13 @@ class Space:
 Condition = Callable[[Mapping[str, Any]], bool]  # on levels by name
 
 
-def space_of(spec: Spec, dtype: str) -> Space:
-    """The factors of `spec` in `dtype`: regime, layout, presence, broadcasting, parameters, special values."""
-    factors = {factor.name: factor for factor in _factors(spec, dtype)}
+def space_of(spec: Spec, dtype: str, instead: Mapping[str, tuple[Any, ...]] = MappingProxyType({})) -> Space:
+    """The factors of `spec` in `dtype`: regime, layout, presence, broadcasting, parameters, special values.
+
+    `instead` gives other levels to the factors that it names.
+    """
+    found = _factors(spec, dtype)
+    factors = {factor.name: Factor(factor.name, instead.get(factor.name, factor.levels)) for factor in found}
     order = tuple(factors)
     rules = []
     for names, condition in _conditions(spec, dtype, factors):
@@ -94,7 +98,7 @@ def _factors(spec: Spec, dtype: str) -> Iterator[Factor]:
         if item.default is not None:
             yield Factor(f"present.{item.name}", (False, True))
         if item.broadcast:
-            yield Factor(f"broadcast.{item.name}", PATTERNS)
+            yield Factor(f"broadcast.{item.name}", item.broadcast)
     for param in spec.params.values():
         yield Factor(param.name, param_levels(param, any(param.name in r.draws for r in spec.regimes.values())))
     special = [Special(kind) for kind in ("none", "zero", "tie", "subnormal")]
@@ -197,8 +201,9 @@ def _is_full_if_absent(name: str, row: Mapping[str, Any]) -> bool:
 def _is_pattern(spec: Spec, name: str, row: Mapping[str, Any]) -> bool:
     """Whether the pattern means anything here: it differs from the full shape and from simpler patterns."""
     own = shape_of(spec, name, row["layout"].layout)
-    seen = [broadcast(own, pattern) for pattern in PATTERNS]
-    at = PATTERNS.index(row[f"broadcast.{name}"])
+    patterns = spec.inputs[name].broadcast
+    seen = [broadcast(own, pattern) for pattern in patterns]
+    at = patterns.index(row[f"broadcast.{name}"])
     return seen[at] not in seen[:at]
 
 
@@ -207,9 +212,8 @@ def _spans(spec: Spec, needed: Sequence[Input], row: Mapping[str, Any]) -> bool:
     layout = row["layout"].layout
     largest = dict.fromkeys(layout, 0)
     for item in needed:
-        axes = axes_of(spec, item.name, tuple(layout))
-        shape = broadcast(tuple(layout[axis] for axis in axes), row.get(f"broadcast.{item.name}", "full"))
-        for axis, size in zip(axes[len(axes) - len(shape) :], shape, strict=True):
+        shape = broadcast(shape_of(spec, item.name, layout), row.get(f"broadcast.{item.name}", "full"))
+        for axis, size in zip(axes_held(spec, item.name, tuple(layout), len(shape)), shape, strict=True):
             largest[axis] = max(largest[axis], size)
     return largest == dict(layout)
 
@@ -217,21 +221,6 @@ def _spans(spec: Spec, needed: Sequence[Input], row: Mapping[str, Any]) -> bool:
 def shape_of(spec: Spec, name: str, layout: Mapping[str, int]) -> tuple[int, ...]:
     """The full shape of an input."""
     return tuple(layout[axis] for axis in axes_of(spec, name, tuple(layout)))
-
-
-def broadcast(shape: tuple[int, ...], pattern: str) -> tuple[int, ...]:
-    """The shape that stands for `shape` under a pattern of `PATTERNS`."""
-    ones = (1,) * len(shape)
-    match pattern:
-        case "ones":
-            return ones
-        case "last":
-            return (*ones[1:], *shape[-1:])
-        case "first":
-            return (*shape[:1], *ones[1:])
-        case "dropped":
-            return shape[-1:]
-    return shape
 
 
 def _axes_named(spec: Spec, root: Node) -> set[str]:

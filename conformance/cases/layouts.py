@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from conformance.spec.layout import Layout, expand, skeletons
+from conformance.spec.layout import Layout, axes_of, expand, skeletons
 from conformance.spec.model import Dim, Spec
 
 MOST = 12
@@ -15,6 +15,10 @@ MOST = 12
 SMALL = ((), (3,), (3, 4), (3, 4, 2), (4, 2, 3, 2))
 MEDIUM = ((), (17,), (8, 10), (8, 10, 5), (8, 3, 5, 3))
 LARGE = ((), (301,), (12, 33), (12, 33, 2), (12, 2, 33, 2))
+# What sums have to get right: a hundred thousand elements in an input. Few where they are paired with one another.
+BULK = ((), (100_003,), (1_000, 101), (40, 51, 50), (16, 20, 16, 20), (8, 9, 10, 11, 13))
+PAIRED = 4  # positions of an axis that has a copy
+BESIDE = 1  # of one that the largest input lacks: labels, which more than these might find no frame to stand in
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,22 @@ def _wanted(spec: Spec) -> Iterator[tuple[str, Layout]]:
         yield "ones", {axis: _clip(spec, axis, 1) for axis in axes}
     for axes in plain:
         yield "medium", _sized(spec, axes, MEDIUM)
+
+
+def bulk_buckets(spec: Spec) -> tuple[Bucket, ...]:
+    """The layouts whose largest input has some 100,000 elements, the plainest first: every optional axis is there."""
+    optional = {dim.name for dim in spec.dims.values() if dim.kind == "optional"}
+    full = [axes for axes in skeletons(spec) if axes and optional <= set(axes)]
+    return tuple(Bucket("bulk", _bulk(spec, axes)) for axes in sorted(full, key=lambda axes: abs(len(axes) - 2)))
+
+
+def _bulk(spec: Spec, axes: tuple[str, ...]) -> Layout:
+    biggest = max((axes_of(spec, name, axes) for name in spec.inputs), key=len)
+    sizes = dict(_sized(spec, biggest, BULK))
+    for axis in {dim.like for dim in spec.dims.values() if dim.like in sizes}:
+        first = next(iter(sizes))
+        sizes |= {axis: PAIRED, first: -(-sizes[first] * sizes[axis] // PAIRED)}
+    return {axis: sizes.get(axis, _clip(spec, axis, BESIDE)) for axis in axes}
 
 
 def _sized(spec: Spec, axes: Sequence[str], table: Sequence[Sequence[int]]) -> Layout:

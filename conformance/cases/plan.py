@@ -1,18 +1,28 @@
-"""Which recipes a run takes, and in which order: a covering array first, then random ones."""
+"""Which recipes a run takes, and in which order: a covering array, cases with many elements, then random ones."""
 
 from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
 
-from conformance.cases.case import Stack
+from conformance.cases.case import Case, Stack
 from conformance.cases.covering import covering_rows, feasible_pairs, pairs_in
 from conformance.cases.expand import expand, space_for
-from conformance.cases.recipe import BITS, DIGIT, Recipe, bits, climbing_recipe, covering_recipe, recipe_from_bits
+from conformance.cases.recipe import (
+    BITS,
+    DIGIT,
+    Recipe,
+    bits,
+    bulk_recipe,
+    climbing_recipe,
+    covering_recipe,
+    recipe_from_bits,
+)
 from conformance.cases.source import digest
 from conformance.spec.model import Spec
 
@@ -22,18 +32,20 @@ Visit = Callable[[Stack], Scores | None]
 
 @dataclass(frozen=True)
 class Effort:
-    """How many recipes: rows of the covering array (None: all), random ones at least, and recipes in total at least."""
+    """How many recipes: rows of the covering array (None: all), random ones at least, and of both at least; and how
+    many of 100,000 elements beside them."""
 
     covering: int | None
     random: int
     total: int = 0
+    bulk: int = 0
     climbs: bool = False  # random ones seek what `visit` calls worst, so they depend on the framework
 
 
 EFFORTS: Mapping[str, Effort] = {
     "quick": Effort(covering=22, random=8, total=30),
-    "default": Effort(covering=None, random=40, total=120),
-    "thorough": Effort(covering=None, random=2000, climbs=True),
+    "default": Effort(covering=None, random=40, total=120, bulk=1),
+    "thorough": Effort(covering=None, random=2000, bulk=8, climbs=True),
 }
 
 
@@ -49,16 +61,31 @@ class Drawn:
 
 def recipes(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Recipe]:
     """The recipes of a criterion in a dtype: the same for the same arguments, on every machine."""
-    space, (rows, random) = space_for(spec, dtype), _amounts(spec, dtype, EFFORTS[effort])
-    for i, row in enumerate(covering_rows(space)[:rows]):
+    yield from _planned(spec, dtype, EFFORTS[effort], seed)
+    for number in drawn_bits(_randoms(spec, dtype, EFFORTS[effort]), seed):
+        yield recipe_from_bits(space_for(spec, dtype), spec.name, dtype, number)
+
+
+def _planned(spec: Spec, dtype: str, effort: Effort, seed: int) -> Iterator[Recipe]:
+    """The recipes that do not come from Hypothesis."""
+    for i, row in enumerate(covering_rows(space_for(spec, dtype))[: effort.covering]):
         yield covering_recipe(row, spec.name, dtype, seed, i)
-    for number in drawn_bits(random, seed):
-        yield recipe_from_bits(space, spec.name, dtype, number)
+    for i in range(effort.bulk):
+        yield bulk_recipe(space_for(spec, dtype, is_bulk=True), spec.name, dtype, seed, i)
 
 
 def stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Stack]:
     """The stacks of `recipes`."""
     return (expand(spec, dtype, recipe) for recipe in recipes(spec, dtype, effort, seed))
+
+
+def bulk_case(spec: Spec, dtype: str, origin: str) -> Case | None:
+    """The case with many elements that a recipe of this origin makes; None where there is no such recipe."""
+    found = re.fullmatch(r"bulk (\d+)\.(\d+)", origin)
+    if found is None:
+        return None
+    seed, i = map(int, found.groups())
+    return expand(spec, dtype, bulk_recipe(space_for(spec, dtype, is_bulk=True), spec.name, dtype, seed, i))[0]
 
 
 def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit) -> Drawn:
@@ -67,16 +94,12 @@ def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit)
     `visit` may return how bad the stack's worst case is, by check. Efforts that climb steer their random recipes by it.
     """
     tally = _Tally(spec, dtype, visit)
-    plan = EFFORTS[effort]
-    if not plan.climbs:
-        for recipe in recipes(spec, dtype, effort, seed):
-            tally.take(recipe)
-        return tally.drawn()
-    space, (rows, random) = space_for(spec, dtype), _amounts(spec, dtype, plan)
-    for i, row in enumerate(covering_rows(space)[:rows]):
-        tally.take(covering_recipe(row, spec.name, dtype, seed, i))
-    width = DIGIT * len(space.counts)
-    climb(random, seed, lambda number: tally.take(climbing_recipe(space, spec.name, dtype, number)), width)
+    plan, space = EFFORTS[effort], space_for(spec, dtype)
+    for recipe in _planned(spec, dtype, plan, seed) if plan.climbs else recipes(spec, dtype, effort, seed):
+        tally.take(recipe)
+    if plan.climbs:
+        count, width = _randoms(spec, dtype, plan), DIGIT * len(space.counts)
+        climb(count, seed, lambda number: tally.take(climbing_recipe(space, spec.name, dtype, number)), width)
     return tally.drawn()
 
 
@@ -91,17 +114,17 @@ class _Tally:
         stack = expand(self._spec, self._dtype, recipe)
         self._recipes += 1
         self._cases += len(stack)
-        self._missing.difference_update(pairs_in(recipe.levels))
+        if not recipe.is_bulk:  # whose levels are others
+            self._missing.difference_update(pairs_in(recipe.levels))
         return self._visit(stack)
 
     def drawn(self) -> Drawn:
         return Drawn(self._recipes, self._cases, self._pairs - len(self._missing), self._pairs)
 
 
-def _amounts(spec: Spec, dtype: str, effort: Effort) -> tuple[int, int]:
-    rows = len(covering_rows(space_for(spec, dtype)))
-    rows = rows if effort.covering is None else min(rows, effort.covering)
-    return rows, max(effort.random, effort.total - rows)
+def _randoms(spec: Spec, dtype: str, effort: Effort) -> int:
+    rows = len(covering_rows(space_for(spec, dtype))[: effort.covering])
+    return max(effort.random, effort.total - rows)
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,8 +7,9 @@ recipes would depend on which other modules are about. Booleans are spared, so r
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ class Recipe:
     levels: Row
     seed: int
     origin: str = ""  # for a reader
+    is_bulk: bool = False  # the levels are those of `conformance.cases.bulk`
 
 
 def bits(width: int) -> st.SearchStrategy[int]:
@@ -53,10 +55,18 @@ def covering_recipe(row: Row, criterion: str, dtype: str, seed: int, i: int) -> 
     return Recipe(row, digest("covering", criterion, dtype, seed, i), f"covering {seed}.{i}")
 
 
-def row_from_bits(space: Space, number: int) -> Row:
+def bulk_recipe(space: Space, criterion: str, dtype: str, seed: int, i: int) -> Recipe:
+    """The i-th recipe of a case with many elements; the first one is ordinary in what its numbers are."""
+    key = digest("bulk", criterion, dtype, seed, i)
+    given = {factor.name: 0 for factor in space.factors if factor.name in {"regime", "special"} and i == 0}
+    return Recipe(row_from_bits(space, key >> BITS, given), key, f"bulk {seed}.{i}", is_bulk=True)
+
+
+def row_from_bits(space: Space, number: int, given: Mapping[str, int] = MappingProxyType({})) -> Row:
     """The levels that a number picks: its leading bits the first factor's, and so on, as an arithmetic decoder would.
 
-    Among n options the shares differ by less than n / 2**32 for the first factor, by n / 2**(32 - b) after b bits.
+    `given` fixes the levels of some factors. Among n options the shares differ by less than n / 2**32 for the first
+    factor, by n / 2**(32 - b) after b bits.
     """
     rest = number
 
@@ -67,7 +77,7 @@ def row_from_bits(space: Space, number: int) -> Row:
         at, rest = divmod(rest * len(options), 2**BITS)
         return (*options[at:], *options[:at])
 
-    return _row(space, pick)
+    return _row(space, pick, given)
 
 
 def row_from_digits(space: Space, number: int) -> Row:
@@ -80,8 +90,8 @@ def row_from_digits(space: Space, number: int) -> Row:
     return _row(space, pick)
 
 
-def _row(space: Space, pick: Order) -> Row:
-    row = _completer(space).complete([None] * len(space.counts), pick)
+def _row(space: Space, pick: Order, given: Mapping[str, int] = MappingProxyType({})) -> Row:
+    row = _completer(space).complete([given.get(factor.name) for factor in space.factors], pick)
     if row is None:
         raise ValueError("no combination of levels is possible")
     return row

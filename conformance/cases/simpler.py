@@ -13,7 +13,7 @@ from conformance.cases.case import Case
 from conformance.cases.domain import names_of, sizes
 from conformance.cases.draw import to_dtype
 from conformance.cases.layouts import dim_of
-from conformance.spec.layout import axes_of
+from conformance.spec.layout import axes_held
 from conformance.spec.model import Spec
 
 Array = NDArray[Any]
@@ -48,8 +48,7 @@ def _sliced(spec: Spec, case: Case, name: str, axis: str, kept: range) -> Array:
 
 def position(spec: Spec, case: Case, name: str, axis: str) -> int | None:
     """Which axis of an input's array is `axis`; None: it has none."""
-    mine = axes_of(spec, name, tuple(case.layout))
-    mine = mine[len(mine) - case.inputs[name].ndim :]  # a broadcast input may lack leading ones
+    mine = axes_held(spec, name, tuple(case.layout), case.inputs[name].ndim)
     return mine.index(axis) if axis in mine else None
 
 

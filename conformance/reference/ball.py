@@ -13,7 +13,7 @@ from conformance.reference.quad import BOUND, Bound, Quad, is_power, magnitude, 
 
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
-OVER, UNSURE, BEYOND = np.uint8(1), np.uint8(2), np.uint8(4)
+OVER, UNSURE, OTHER, BEYOND = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
 C = 2.0  # the budget's safety factor
 
 
@@ -27,8 +27,9 @@ class Ball:
             dtype; None: exact in both.
         h: how far below and above x a choice at a kink may lie (None: there is no choice). Not an error: c never
             multiplies it.
-        flags: OVER where an intermediate may pass the dtype's largest number, UNSURE where binary128 cannot tell which
-            branch of a kink is taken, BEYOND where an infinity or NaN may be binary128's own doing (None: nowhere).
+        flags: OVER where an intermediate may pass the dtype's largest number, OTHER where it has the other sign (a term
+            of a sum), UNSURE where binary128 cannot tell which branch of a kink is taken, BEYOND where an infinity or
+            NaN may be binary128's own doing (None: nowhere).
         loose: the largest magnitude that the same multiplications and divisions may pass in another order: factors
             below 1 do not count. None: not tracked, or |x| and its error.
     """
@@ -76,6 +77,11 @@ class Ball:
             z.__dict__["m"] = self.__dict__["m"]
         return z
 
+    @property
+    def doubles(self) -> Mask:
+        """Where multiplying by the number keeps whole multiples whole: it is 1, 2, 4, … in magnitude."""
+        return np.zeros((), bool) if self.scale is None else self.scale & (self.m >= 1)
+
     def bound(self) -> Bound:
         """`b`, zeros where it is exact."""
         return np.zeros((2,) + (1,) * self.x.ndim, dtype=BOUND) if self.b is None else self.b
@@ -95,6 +101,11 @@ def flagged(mask: Mask | None, flag: np.uint8) -> Flags | None:
     return mask * flag if mask is not None and mask.any() else None
 
 
+def opposed(z: Quad, x: Quad, flags: Flags | None) -> Flags | None:
+    """OTHER where the term x of the sum z may overflow (`flags`) to the infinity that z is not on the side of."""
+    return None if flags is None else flagged(((flags & OVER) != 0) & (np.signbit(z) != np.signbit(x)), OTHER)
+
+
 def over_axes(x: Ball, axes: Axes) -> Flags | None:
     """The flags of all that a reduction reduces."""
     if x.flags is None:
@@ -111,6 +122,17 @@ def parts(h: Hull | None, ndim: int) -> Hull:
         zero = np.zeros((1,) * ndim, dtype=BOUND)
         return zero, zero
     return h
+
+
+def hull_from(formula: Ball, form: Ball) -> Hull:
+    """The choices that a form leaves, measured from the formula's number: where a branch is open, the form itself may
+    stand on the other side."""
+    below, above = parts(form.h, form.x.ndim)
+    if form.h is None:
+        return below, above
+    apart = Ball(form.x - formula.x).signed
+    apart = np.where((below + above > 0) & np.isfinite(apart), apart, 0)
+    return np.maximum(below - apart, 0), np.maximum(above + apart, 0)
 
 
 def hull_product(x: Ball, y: Ball) -> Hull | None:

@@ -23,11 +23,13 @@ from conformance.reference.ball import (
     Ball,
     C,
     Flags,
+    Hull,
     either,
     flagged,
     hull_product,
     hull_quotient,
     hull_sum,
+    opposed,
     parts,
 )
 from conformance.reference.formats import ULPS, Format
@@ -44,6 +46,7 @@ class ElementwiseBalls:
     def __init__(self, fmt: Format, rank: int, *, flushes_subnormals: bool = False, reorders: bool = False) -> None:
         self.format = fmt
         self.rank = rank
+        self.flushes = flushes_subnormals
         tiny = fmt.min_normal if flushes_subnormals else fmt.tiny
         self.u = self._pair(UNIT, fmt.unit)
         self.tiny = self._pair(0.0, tiny)
@@ -64,11 +67,14 @@ class ElementwiseBalls:
         k: float = 1.0,
         loose: Bound | None = None,
         exact: Mask | None = None,
+        keeps: Callable[[], Mask] | None = None,
         poles: Mask | None = None,
     ) -> Ball:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself, nothing
-        where it is `exact` (in both formats, or by format with an axis in front). An infinite result of finite numbers
-        is one where `poles`."""
+        where it is `exact` (in both formats, or by format with an axis in front). Where it `keeps` multiples of the
+        smallest number such, a result below the normal numbers is exact, unless subnormals are flushed. An infinite
+        result of finite numbers is one where `poles`.
+        """
         flags = either(*(arg.flags for arg in args))
         z = Ball(x, None)
         m = z.m
@@ -79,7 +85,7 @@ class ElementwiseBalls:
         top = rough.max(initial=0)
         if not (rough.min(initial=top) > self.min_normal and top <= self.max_finite / 2):
             top = m.max(initial=0)
-            b, flags = self._extremes(m, b, flags)
+            b, flags = self._extremes(m, b, flags, None if self.flushes else keeps)
             flags = either(flags, _beyond(m, args, poles))
         if loose is not None:
             loose = loose * (1 + C * self.u[1])
@@ -96,8 +102,12 @@ class ElementwiseBalls:
         own = np.stack([gone * self.tiny[0], 0 * z.m])
         return Ball(z.x, own if z.b is None else z.b + own, z.h, z.flags, z.loose)
 
-    def _extremes(self, m: Bound, b: Bound | None, flags: Flags | None) -> tuple[Bound | None, Flags | None]:
+    def _extremes(
+        self, m: Bound, b: Bound | None, flags: Flags | None, keeps: Callable[[], Mask] | None
+    ) -> tuple[Bound | None, Flags | None]:
         small = (m < self.min_normal) & (m > 0)
+        if keeps is not None and small.any():
+            small &= ~keeps()
         if small.any():
             added = np.where(small, self.tiny, 0)
             b = added if b is None else b + added
@@ -131,16 +141,18 @@ class ElementwiseBalls:
         return z if h is None else z.having(z.b, h, z.flags, z.loose)
 
     def add(self, x: Ball, y: Ball) -> Ball:
-        loose = x.swell + y.swell if self.reorders else None
-        z = x.x + y.x
-        exact = _leaves_nothing(rest_of_sum(x.x, y.x, z))
-        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), hull_sum(x, y, 1))
+        return self._sum(x.x + y.x, x, y, y.x, hull_sum(x, y, 1))
 
     def sub(self, x: Ball, y: Ball) -> Ball:
+        return self._sum(x.x - y.x, x, y, -y.x, hull_sum(x, y, -1))
+
+    def _sum(self, z: Quad, x: Ball, y: Ball, second: Quad, h: Hull | None) -> Ball:
+        """z, the sum of x and `second`, which is y or −y."""
         loose = x.swell + y.swell if self.reorders else None
-        z = x.x - y.x
-        exact = _leaves_nothing(rest_of_sum(x.x, -y.x, z))
-        return self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact), hull_sum(x, y, -1))
+        exact = _leaves_nothing(rest_of_sum(x.x, second, z))
+        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact, keeps=_always), h)
+        turned = either(opposed(z, x.x, x.flags), opposed(z, second, y.flags))
+        return done if turned is None else done.having(done.b, done.h, either(done.flags, turned), done.loose)
 
     def neg(self, x: Ball) -> Ball:
         return Ball(-x.x, x.b, None if x.h is None else x.h[::-1], x.flags, x.loose)
@@ -153,7 +165,8 @@ class ElementwiseBalls:
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
-        z = self._vanished(self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact), _alive(x) & _alive(y))
+        z = self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact, keeps=lambda: x.doubles | y.doubles)
+        z = self._vanished(z, _alive(x) & _alive(y))
         return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
@@ -166,7 +179,9 @@ class ElementwiseBalls:
             b = (x.bound() + (x.reach / y.m) * y.b) / room
             b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        q = self._vanished(self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles), _alive(x) & np.isfinite(y.m))
+        q = self._vanished(
+            self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles), _alive(x) & np.isfinite(y.m)
+        )
         return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:
@@ -183,7 +198,7 @@ class ElementwiseBalls:
         z = FUNCTIONS[name](x.x)
         b = None if x.b is None else _sane(VARIATIONS[name](x, magnitude(z), x.b))
         poles = x.bound()[0] == 0 if name in {"log", "log1p"} else None
-        done = self.ball(z, b, (x,), ULPS[name], poles=poles)
+        done = self.ball(z, b, (x,), ULPS[name], keeps=_always if name == "abs" else None, poles=poles)
         return self._vanished(done, np.isfinite(x.m)) if name in POSITIVE else done
 
     def sign(self, x: Ball) -> Ball:
@@ -322,6 +337,11 @@ def _alive(x: Ball) -> Mask:
     """Where x may be other than 0, by binary128."""
     alive: Mask = x.m > 0 if x.b is None else (x.m > 0) | (x.b[0] > 0)
     return alive
+
+
+def _always() -> Mask:
+    """Sums, and magnitudes, of multiples of a number are multiples of it."""
+    return np.ones((), bool)
 
 
 def _added(x: Ball, y: Ball) -> Bound | None:

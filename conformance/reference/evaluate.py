@@ -16,7 +16,7 @@ from conformance.errors import UsageError
 from conformance.formula import Node
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
-from conformance.reference.ball import BEYOND, OVER, UNSURE, Ball, C, Flags, either, parts
+from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
 from conformance.reference.balls import SAFETY
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
@@ -276,7 +276,7 @@ def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
     (below, above), flags = parts(formula.h, formula.x.ndim), formula.flags
     for form in balls[1:]:
         sound = np.maximum(sound, C * form.bound()[1] + error)
-        more = parts(form.h, form.x.ndim)
+        more = hull_from(formula, form)
         below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
         flags = either(flags, form.flags)
     error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # binary128 cannot say how far off it is
@@ -284,7 +284,7 @@ def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
     certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
     certified |= ~np.isfinite(high) & (error == 0)
     arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
-    masks = (_has(formula.flags, OVER), _has(flags, OVER), certified, _has(formula.flags, UNSURE))
+    masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
     return Numbers(*(shaped(array) for array in (*arrays, *masks)))
 
 

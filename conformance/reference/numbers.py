@@ -33,6 +33,7 @@ class Numbers:
     above: Float
     overflow_tight: Mask  # an intermediate of the formula may pass the dtype's largest number
     overflow_sound: Mask  # … or of one of its forms
+    overflow_other: Mask  # … towards the infinity of the other sign
     certified: Mask
     unsure: Mask  # which branch of a kink is taken is beyond binary128; the interval of choices holds them all
 

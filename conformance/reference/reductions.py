@@ -8,8 +8,8 @@ import numpy as np
 
 from conformance.formula.arithmetic import Axes, Cond, Mask
 from conformance.formula.arrays import first_of, places
-from conformance.reference.ball import OVER, UNSURE, Ball, C, either, flagged, over_axes, parts
-from conformance.reference.balls import SAFETY, ElementwiseBalls, _sane
+from conformance.reference.ball import OVER, UNSURE, Ball, C, either, flagged, opposed, over_axes, parts
+from conformance.reference.balls import SAFETY, ElementwiseBalls, _always, _sane
 from conformance.reference.formats import ULPS, sum_factor
 from conformance.reference.functions import signs
 from conformance.reference.quad import BOUND, QUAD, ZERO, Bound, Quad, magnitude, peak, quad, total
@@ -19,8 +19,7 @@ class Balls(ElementwiseBalls):
     """Arithmetic on balls: `conformance.formula.Arithmetic` with errors."""
 
     def with_rank(self, rank: int) -> Balls:
-        flushes = bool(float(self.tiny[1].ravel()[0]) == self.min_normal)
-        return Balls(self.format, rank, flushes_subnormals=flushes, reorders=self.reorders)
+        return Balls(self.format, rank, flushes_subnormals=self.flushes, reorders=self.reorders)
 
     def sum(self, x: Ball, axes: Axes) -> Ball:
         n = _count(x.x, axes)
@@ -30,12 +29,13 @@ class Balls(ElementwiseBalls):
         b = self.u * sum_factor(n) * size
         if x.b is not None:
             b = b + _sum(np.broadcast_to(x.b, (2, *x.x.shape)), axes, 1)
+        whole = total(x.x, axes)
+        flags = over_axes(x.having(x.b, x.h, either(x.flags, opposed(whole, x.x, x.flags)), x.loose), axes)
         # A running sum may pass the largest number though the sum itself does not.
-        flags = over_axes(x, axes)
         if size.size and not size.max() <= self.max_finite:
             flags = either(flags, flagged(np.isfinite(size) & (size > self.max_finite), OVER))
         loose = _sum(np.broadcast_to(x.swell, x.x.shape), axes) if self.reorders else None
-        z = self.ball(total(x.x, axes), _sane(b), (Ball(ZERO, None, None, flags),), 0.0, loose)
+        z = self.ball(whole, _sane(b), (Ball(ZERO, None, None, flags),), 0.0, loose, keeps=_always)
         if x.h is None:
             return z
         low, high = (_sum(np.broadcast_to(part, x.x.shape), axes) for part in x.h)

@@ -167,6 +167,8 @@ def input_lines(case: Mapping[str, Any]) -> str:
 
 
 def _lines(case: Mapping[str, Any]) -> Iterator[str]:
+    if "recipe" in case:
+        yield f"drawn by the recipe {case['recipe']}; shapes {json.dumps(case.get('shapes', {}))}".replace('"', "")
     for kind in ("parameters", "inputs"):
         values = case.get(kind)
         for name, value in sorted(values.items()) if isinstance(values, Mapping) else ():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from conformance.spec.model import Dim, Spec
+from conformance.spec.model import Dim, Input, Spec
 
 Layout = Mapping[str, int]
 
@@ -25,6 +25,31 @@ def expand(dim: Dim, axes: Sequence[str]) -> tuple[str, ...]:
 def axes_of(spec: Spec, name: str, axes: Sequence[str]) -> tuple[str, ...]:
     """The axes, in order, of the input `name` in a case that has `axes`."""
     return tuple(axis for dim in spec.inputs[name].shape for axis in expand(spec.dims[dim], axes))
+
+
+def axes_held(spec: Spec, name: str, axes: Sequence[str], rank: int) -> tuple[str, ...]:
+    """The axes of an input's array of `rank` axes: it may lack leading ones or, by its patterns, the last."""
+    mine = axes_of(spec, name, axes)
+    return mine[:rank] if "without_last" in spec.inputs[name].broadcast else mine[len(mine) - rank :]
+
+
+def broadcast(shape: tuple[int, ...], pattern: str) -> tuple[int, ...]:
+    """The shape that stands for `shape` under a pattern."""
+    ones = (1,) * len(shape)
+    match pattern:
+        case "ones":
+            return ones
+        case "last":
+            return (*ones[1:], *shape[-1:])
+        case "first":
+            return (*shape[:1], *ones[1:])
+        case "dropped":
+            return shape[-1:]
+        case "but_last":
+            return (*shape[:-1], *ones[-1:])
+        case "without_last":
+            return shape[:-1]
+    return shape
 
 
 def skeletons(spec: Spec) -> Iterator[tuple[str, ...]]:
@@ -47,10 +72,7 @@ def _axes(dim: Dim, chosen: Mapping[str, bool], counts: Mapping[str, int]) -> li
 
 
 def match(spec: Spec, shapes: Mapping[str, tuple[int, ...]]) -> Layout | None:
-    """The layout in which every input has its given shape; None where there is none.
-
-    A broadcast input may have 1 for any size, and fewer leading axes.
-    """
+    """The layout in which every input has its given shape, or one that its patterns allow; None: there is none."""
     for axes in skeletons(spec):
         sizes = _unify(spec, axes, shapes)
         if sizes is not None:
@@ -60,12 +82,25 @@ def match(spec: Spec, shapes: Mapping[str, tuple[int, ...]]) -> Layout | None:
 
 def _unify(spec: Spec, axes: tuple[str, ...], shapes: Mapping[str, tuple[int, ...]]) -> Layout | None:
     sizes: dict[str, int] = {}
-    for name in sorted(shapes, key=lambda item: spec.inputs[item].broadcast):
-        wanted = axes_of(spec, name, axes)
-        loose, shape = spec.inputs[name].broadcast, shapes[name]
-        if len(shape) != len(wanted) and not (loose and len(shape) < len(wanted)):
+    for name in sorted(shapes, key=lambda item: bool(spec.inputs[item].broadcast)):
+        wanted, shape = axes_of(spec, name, axes), shapes[name]
+        if not _may_have_rank(spec.inputs[name], len(shape), len(wanted)):
             return None
-        for axis, size in zip(wanted[len(wanted) - len(shape) :], shape, strict=True):
-            if sizes.setdefault(axis, size) != size and not (loose and size == 1):
+        loose = _may_be_one(spec.inputs[name], wanted)
+        for axis, size in zip(axes_held(spec, name, axes, len(shape)), shape, strict=True):
+            if sizes.setdefault(axis, size) != size and not (size == 1 and axis in loose):
                 return None
     return {axis: sizes.get(axis, 1) for axis in axes}
+
+
+def _may_have_rank(item: Input, rank: int, full: int) -> bool:
+    if rank == full:
+        return True
+    return rank == full - 1 if "without_last" in item.broadcast else rank < full and "dropped" in item.broadcast
+
+
+def _may_be_one(item: Input, axes: tuple[str, ...]) -> set[str]:
+    """The axes that have size 1 in some pattern of as many axes."""
+    shapes = [broadcast((2,) * len(axes), pattern) for pattern in item.broadcast]
+    same = [shape for shape in shapes if len(shape) == len(axes)]
+    return {axis for shape in same for axis, size in zip(axes, shape, strict=True) if size == 1}

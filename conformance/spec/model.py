@@ -12,6 +12,9 @@ from conformance.formula.node import walk
 
 Number = int | float
 Dtype = Literal["float", "int"]
+# What may stand for a full shape [2, 3, 4]: itself, [1, 1, 1], [1, 1, 4], [2, 1, 1], [4], [2, 3, 1], [2, 3].
+Pattern = Literal["full", "ones", "last", "first", "dropped", "but_last", "without_last"]
+BROADCASTING: tuple[Pattern, ...] = ("full", "ones", "last", "first", "dropped")  # NumPy's
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Input:
     must_raise: bool = False  # out of domain, an answer fails
     default: Number | None = None
     differentiable: bool = False
-    broadcast: bool = False  # any of its axes may have size 1 or (leading ones) be absent
+    broadcast: tuple[Pattern, ...] = ()  # the patterns that it comes in; none: its full shape only
     special: tuple[float, ...] = ()  # values beyond the regimes' ranges that are placed now and then: inf, -inf
     about: str = ""
     used: Node | None = None  # boolean; an element where it is false is not looked at, and may be anything

@@ -10,7 +10,7 @@ from conformance.errors import FormulaError
 from conformance.formula import Builder, Node, names_in, parse_expression
 from conformance.spec.constant import Number, holds, number
 from conformance.spec.expressions import Name, Names, check_expression
-from conformance.spec.model import Dim, Input, Param
+from conformance.spec.model import BROADCASTING, Dim, Input, Param, Pattern
 from conformance.spec.schema import DimForm, InputForm, ParamForm, SpecForm, close
 from conformance.spec.source import Loc, Misfit, Source
 
@@ -117,11 +117,22 @@ def read_inputs(
             item.must_raise,
             default,
             item.differentiable,
-            item.broadcast,
+            _patterns(source, loc, item),
             special,
             item.about,
             used,
         )
+    return found
+
+
+def _patterns(source: Source, loc: Loc, item: InputForm) -> tuple[Pattern, ...]:
+    if isinstance(item.broadcast, bool):
+        return BROADCASTING if item.broadcast else ()
+    found = tuple(dict.fromkeys(item.broadcast))
+    if found[0] != "full" or len(found) < len(item.broadcast):
+        source.fault(source.place((*loc, "broadcast")), "patterns begin with full, and each stands once")
+    if {"dropped", "without_last"} <= set(found):
+        source.fault(source.place((*loc, "broadcast")), "an array lacks leading axes or the last, not either")
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from conformance.spec.model import Pattern
 from conformance.spec.source import Loc, Source
 
 
@@ -55,7 +56,7 @@ class InputForm(_Part):
     must_raise: bool = False
     default: Scalar | None = None
     differentiable: bool = False
-    broadcast: bool = False
+    broadcast: bool | Annotated[list[Pattern], Field(min_length=2)] = False
     special: list[Scalar] = []
     about: str = ""
 

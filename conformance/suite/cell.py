@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,7 +25,7 @@ from conformance.suite.yardstick import Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full, headline
-from conformance.verdict.tally import Finding, Tally, worst_element
+from conformance.verdict.tally import WRITTEN, Finding, Tally, worst_element
 
 
 @dataclass
@@ -148,7 +148,7 @@ class CellJudge:
         for k, severity in enumerate(judged.worst().tolist()):
             problem = answers.problem(output, k) if bad else None
             if problem is not None:
-                self._add_problem(tally, check, stack[k], problem, coverage, k)
+                self._add_problem(tally, check, stack, problem, coverage, k)
             elif severity <= UNDECIDED:
                 tally.add(severity)
                 if severity == UNDECIDED:
@@ -156,7 +156,7 @@ class CellJudge:
             else:
                 tally.add(
                     severity,
-                    finding_of(stack[k], numbers, judged, k),
+                    replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
 
@@ -167,13 +167,16 @@ class CellJudge:
         for kink in self.spec.kinks:
             tally.convention(kink.id, judged, spread(condition(kink.at, self.spec, stack), *shapes))
 
-    def _add_problem(self, tally: Tally, check: str, case: Case, problem: Problem, coverage: Coverage, k: int) -> None:
+    def _add_problem(
+        self, tally: Tally, check: str, stack: Stack, problem: Problem, coverage: Coverage, k: int
+    ) -> None:
         if problem.severity == UNSUPPORTED:
             self.note_unsupported(tally, check, problem)
             return
         covered = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k, problem.severity)
-        nan = float("nan")
-        tally.add(problem.severity, Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text), *covered)
+        nan, recipe = float("nan"), stack.labels.get("recipe", "")
+        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe)
+        tally.add(problem.severity, finding, *covered)
 
     def note_unsupported(self, tally: Tally, check: str, problem: Problem) -> None:
         """One more case that the framework does not offer, with what it says."""
@@ -210,7 +213,7 @@ class CellJudge:
         return check
 
     def _smaller(self, check: str, tally: Tally) -> Finding:
-        """The smallest case that still shows what the tally's smallest shows."""
+        """The smallest case that still shows what the tally's smallest shows; that one, if none is short to write."""
         from conformance.cases.shrink import minimise
 
         assert tally.smallest is not None
@@ -225,7 +228,7 @@ class CellJudge:
             return False
 
         minimise(best.case, self.spec, still)
-        return best
+        return best if best.case.size <= WRITTEN else tally.smallest
 
     def retry(self, case: Case, check: str) -> Finding | None:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""
@@ -249,7 +252,7 @@ def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
     """A finding as the results file keeps it."""
     return {
         "kind": kind,
-        "case": finding.case.to_json(),
+        "case": _kept(finding),
         "hash": finding.case.hash,
         "where": list(finding.index),
         "wanted": _text(finding.wanted),
@@ -259,6 +262,15 @@ def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
         "sentence": headline("", finding).strip(),
         "command": command,
     }
+
+
+def _kept(finding: Finding) -> dict[str, object]:
+    """The finding's case; without its numbers where a recipe stands for them."""
+    if not finding.drawn:
+        return finding.case.to_json()
+    rest = replace(finding.case, inputs={}).to_json()
+    shapes = {name: list(array.shape) for name, array in finding.case.inputs.items()}
+    return {**rest, "recipe": finding.drawn, "shapes": shapes}
 
 
 def _text(value: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from conformance.adapter import Adapter
 from conformance.adapter.load import load_adapter
 from conformance.cases.case import Case, Stack
+from conformance.cases.plan import bulk_case
 from conformance.errors import UsageError
 from conformance.record.model import Cell
 from conformance.record.results import read_results
@@ -51,7 +52,18 @@ def _again(spec: Spec, adapter: Adapter, cell: Cell, check: Mapping[str, Any], w
             raise UsageError(f"this version of the suite has no {name} for {cell.criterion}")
         again = judge_edge(judge, edge)
     else:
-        judge.judge_stack(Stack.of(Case.from_json(witness["case"])))
+        judge.judge_stack(Stack.of(_case_of(spec, witness)))
         again = next(item for item in judge.checks(minimise=False) if item.check == name)
     print(again.message or f"{check['id']}: {again.outcome} ({witness['kind']} witness)")
     return again.outcome
+
+
+def _case_of(spec: Spec, witness: Mapping[str, Any]) -> Case:
+    """The case of a witness: as it was written, or drawn again by its recipe."""
+    data = witness["case"]
+    if "recipe" not in data:
+        return Case.from_json(data)
+    case = bulk_case(spec, data["dtype"], data["recipe"])
+    if case is None or case.hash != witness["hash"]:
+        raise UsageError(f"this version of the suite draws another case from {spec.name}'s recipe {data['recipe']!r}")
+    return case

@@ -107,6 +107,7 @@ def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
     side = np.copysign(1.0, a)
     gap = (fmt.max - side * n.high) - side * n.low + half
     vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high))
-    overflow = infinite & ((gap <= n.sound) | (same_sign & (n.overflow_tight | n.overflow_sound)))
+    may_overflow = np.where(same_sign, n.overflow_tight | n.overflow_sound, n.overflow_other)
+    overflow = infinite & ((gap <= n.sound) | may_overflow)
     severity = np.where(right | (infinite & (gap <= n.tight)), AGREES, np.where(overflow, INACCURATE, FAILS))
     return np.where(np.isnan(n.high) | vacuous, UNDECIDED, severity), vacuous

@@ -91,14 +91,15 @@ def describe(finding: Finding, limit: int = 24) -> Sequence[tuple[str, str]]:
     lines = []
     for name, array in case.inputs.items():
         dtype = "int64" if array.dtype.kind in "iu" else case.dtype
-        lines.append((name, f"{_array(array, limit)}  {dtype} {array.shape}"))
+        lines.append((name, f"{_array(array, limit, finding.drawn)}  {dtype} {array.shape}"))
     return [*lines, *((name, _value(value)) for name, value in case.parameters.items())]
 
 
-def _array(array: NDArray[Any], limit: int) -> str:
+def _array(array: NDArray[Any], limit: int, recipe: str) -> str:
     if array.size > limit:
         head = ", ".join(_value(item) for item in array.ravel()[: limit // 2])
-        return f"[{head}, … {array.size} numbers; whole in the results file]"
+        where = f"drawn again by replay, from recipe {recipe!r}" if recipe else "whole in the results file"
+        return f"[{head}, … {array.size} numbers; {where}]"
     nested = np.array([_value(item) for item in array.ravel()], dtype=object).reshape(array.shape).tolist()
     return str(nested).replace("'", "")
 

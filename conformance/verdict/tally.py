@@ -16,6 +16,8 @@ from conformance.reference.formats import Format
 from conformance.reference.numbers import ulp
 from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged
 
+WRITTEN = 10_000  # numbers; a case of more is kept by its recipe
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -29,6 +31,12 @@ class Finding:
     ulps: float
     ratio: float
     text: str = ""  # what was raised, or what is wrong with the answer's form
+    recipe: str = ""  # where the case was drawn from
+
+    @property
+    def drawn(self) -> str:
+        """The recipe that stands for the case, if it is too large to be written out."""
+        return self.recipe if self.case.size > WRITTEN else ""
 
     @property
     def kind(self) -> tuple[object, ...]:

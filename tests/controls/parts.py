@@ -81,8 +81,8 @@ class Way:
     mean: Callable[[Array, Array], Array]
 
     def reduced(self, g: Given, loss: Array, slopes: Mapping[str, Array], divisor: Array | None = None) -> Answer:
-        """`loss` reduced as asked, its elementwise `slopes` scaled alike; a mean is over `divisor`, if there is one,
-        or the count."""
+        """`loss` reduced as asked, its elementwise `slopes` scaled alike. A mean is over the count, or over `divisor`
+        if there is one, by which the slopes are divided already (`share`)."""
         reduction = g.parameters["reduction"]
         if reduction == "none":
             return Answer(loss, slopes)
@@ -91,7 +91,7 @@ class Way:
         if reduction == "sum":
             return Answer(value, slopes)
         if divisor is not None:
-            return Answer(value / divisor, {name: over(slope, divisor) for name, slope in slopes.items()})
+            return Answer(value / divisor, slopes)
         count = g.constant(_batch(loss) if reduction == "batchmean" else flat.shape[1])
         return Answer(self.mean(value, count), {name: self.mean(slope, count) for name, slope in slopes.items()})
 
@@ -100,9 +100,17 @@ def _batch(loss: Array) -> int:
     return loss.shape[1] if loss.ndim > 1 else 1
 
 
-def over(x: Array, divisor: Array) -> Array:
-    """x divided by a number for each case."""
-    return np.asarray(x / divisor.reshape(-1, *(1,) * (x.ndim - 1)))
+def weighted(w: Array, x: Array) -> Array:
+    """w x; nothing counts where the weight is 0, though x may have overflowed."""
+    return np.where(w == 0, 0, w * x)
+
+
+def share(g: Given, w: Array, divisor: Array | None) -> Array:
+    """The weights that slopes are multiplied by: in a mean, their shares of the `divisor`. To divide last would lose a
+    product that underflows, though the quotient does not."""
+    if divisor is None or g.parameters["reduction"] != "mean":
+        return w
+    return np.asarray(w / divisor.reshape(-1, *(1,) * (w.ndim - 1)))
 
 
 def weights_total(g: Given, way: Way) -> Array | None:
@@ -127,6 +135,12 @@ def classes_back(x: Array) -> Array:
 def at(x: Array, index: Array) -> Array:
     """x at an index of its last axis."""
     return np.take_along_axis(x, index[..., None], axis=-1)[..., 0]
+
+
+def relative(w: Array) -> tuple[Array, Array]:
+    """Weights over the last axis as parts of the largest, and the largest."""
+    largest = w.max(axis=-1, keepdims=True)
+    return w / np.where(largest > 0, largest, 1), largest
 
 
 def over_positions(w: Array, rank: int) -> Array:

@@ -128,6 +128,8 @@ def gaussian_nll(draw: Draw) -> Iterator[Case]:
         if regime == "balanced":
             var = (x - t) ** 2
         parameters = {"reduction": reduction, **draw.some(full=[None, True], eps=[None, 1e-3, 1e-12])}
+        if shape and draw.one_of([True, False]):  # one for all of the last axis, which has size 1 or is absent
+            var = draw.one_of([var[..., :1], var[..., 0]])
         inputs = {"input": x, "target": t, "var": var}
         yield Case("gaussian_nll", regime, inputs, parameters, ("input", "target", "var"))
 

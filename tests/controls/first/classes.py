@@ -15,7 +15,10 @@ from tests.controls.parts import (
     classes_last,
     over_positions,
     pairwise,
+    relative,
+    share,
     weight_of,
+    weighted,
 )
 
 
@@ -48,18 +51,20 @@ def cross_entropy(g: Given) -> Answer:
     x = classes_last(g["input"])
     kept, target, w, divisor = _kept(g, x.shape[-1])
     weight, smoothing = over_positions(g.class_weight(x.shape[-1]), x.ndim), g.real("label_smoothing")
-    share, log_share = softmax(x)
+    p, log_p = softmax(x)
     hit = np.arange(x.shape[-1]) == target[..., None]
-    others = np.where(hit, 0, share)
+    others = np.where(hit, 0, p)
     loss, slope = np.zeros_like(w), np.zeros_like(x)
     if smoothing < 1:
-        loss = (1 - smoothing) * (w * softplus(_log_odds(x, target)))
-        slope = ((1 - smoothing) * w)[..., None] * np.where(hit, -pairwise(others)[..., None], others)
+        loss = (1 - smoothing) * weighted(w, softplus(_log_odds(x, target)))
+        scale = ((1 - smoothing) * share(g, w, divisor))[..., None]
+        slope = scale * np.where(hit, -pairwise(others)[..., None], others)
     if smoothing > 0:
         classes = g.constant(x.shape[-1])
-        loss = loss + smoothing * (pairwise(-weight * log_share) / classes)
-        total = pairwise(weight)[..., None]
-        slope = slope + smoothing * ((total * share - weight) / classes)
+        loss = loss + smoothing * (pairwise(weighted(weight, -log_p)) / classes)
+        part, largest = relative(weight)
+        by_soft = (pairwise(part)[..., None] * p - part) / classes
+        slope = slope + smoothing * weighted(by_soft, share(g, largest, divisor))
     loss, slope = np.where(kept, loss, 0), np.where(kept[..., None], slope, 0)
     return FIRST.reduced(g, loss, {"input": classes_back(slope)}, divisor)
 
@@ -69,7 +74,7 @@ def nll(g: Given) -> Answer:
     kept, target, w, divisor = _kept(g, x.shape[-1])
     hit = kept[..., None] & (np.arange(x.shape[-1]) == target[..., None])
     loss = np.where(kept, -w * at(x, target), 0)
-    return FIRST.reduced(g, loss, {"input": classes_back(np.where(hit, -w[..., None], 0))}, divisor)
+    return FIRST.reduced(g, loss, {"input": classes_back(np.where(hit, -share(g, w, divisor)[..., None], 0))}, divisor)
 
 
 def multi_margin(g: Given) -> Answer:
@@ -78,9 +83,10 @@ def multi_margin(g: Given) -> Answer:
     hit = np.arange(x.shape[-1]) == target[..., None]
     hinge = np.where(hit, 0, np.maximum(g.real("margin") + (x - at(x, target)[..., None]), 0))
     squared = g.parameters["p"] == 2
-    slope = w * np.where(hinge > 0, 2 * hinge if squared else 1, 0) / classes
+    slope = weighted(w, np.where(hinge > 0, 2 * hinge if squared else 1, 0)) / classes
     slope = np.where(hit, -pairwise(slope)[..., None], slope)
-    return FIRST.reduced(g, w[..., 0] * pairwise(hinge * hinge if squared else hinge) / classes, {"input": slope})
+    loss = weighted(w[..., 0], pairwise(hinge * hinge if squared else hinge)) / classes
+    return FIRST.reduced(g, loss, {"input": slope})
 
 
 def multilabel_margin(g: Given) -> Answer:
@@ -101,6 +107,6 @@ def multilabel_margin(g: Given) -> Answer:
 def multilabel_soft_margin(g: Given) -> Answer:
     x, t = g["input"], g["target"]
     w, classes = over_positions(g.class_weight(x.shape[-1]), x.ndim), g.constant(x.shape[-1])
-    loss = pairwise(w * (t * softplus(-x) + (1 - t) * softplus(x))) / classes
+    loss = pairwise(weighted(w, t * softplus(-x) + (1 - t) * softplus(x))) / classes
     slope = w * ((1 - t) * sigmoid(x) - t * sigmoid(-x)) / classes
     return FIRST.reduced(g, loss, {"input": slope, "target": w * (softplus(-x) - softplus(x)) / classes})

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import FIRST, Answer, Array, Given, weights_total
+from tests.controls.parts import FIRST, Answer, Array, Given, share, weighted, weights_total
 
 
 def l1(g: Given) -> Answer:
     error = g["input"] - g["target"]
     w = g.weight("weight", error.ndim)
-    slope = w * np.sign(error)
-    return FIRST.reduced(g, w * np.abs(error), {"input": slope, "target": -slope}, weights_total(g, FIRST))
+    divisor = weights_total(g, FIRST)
+    slope = share(g, w, divisor) * np.sign(error)
+    return FIRST.reduced(g, weighted(w, np.abs(error)), {"input": slope, "target": -slope}, divisor)
 
 
 def mse(g: Given) -> Answer:
     error = g["input"] - g["target"]
     w = g.weight("weight", error.ndim)
-    slope = w * (2 * error)
-    return FIRST.reduced(g, w * (error * error), {"input": slope, "target": -slope}, weights_total(g, FIRST))
+    divisor = weights_total(g, FIRST)
+    slope = weighted(share(g, w, divisor), 2 * error)
+    return FIRST.reduced(g, weighted(w, error * error), {"input": slope, "target": -slope}, divisor)
 
 
 def smooth_l1(g: Given) -> Answer:
@@ -36,7 +38,7 @@ def huber(g: Given) -> Answer:
     w, size = g.weight("weight", error.ndim), np.abs(error)
     inside = size <= delta
     square = np.where(inside, error, 0) ** 2
-    loss = w * np.where(inside, square / 2, delta * (size - delta / 2))
+    loss = weighted(w, np.where(inside, square / 2, delta * (size - delta / 2)))
     slope = w * np.where(inside, error, delta * np.sign(error))
     return FIRST.reduced(g, loss, {"input": slope, "target": -slope})
 
@@ -78,15 +80,15 @@ def bce(g: Given) -> Answer:
     right = np.where(t == 1, 0, (1 - t) * np.log1p(-x))
     slope = np.where(t == 1, 0, (1 - t) / (1 - x)) - np.where(t == 0, 0, t / x)
     by_target = np.log1p(-x) - np.log(x)
-    return FIRST.reduced(g, w * -(wrong + right), {"input": w * slope, "target": w * by_target})
+    return FIRST.reduced(g, w * -(wrong + right), {"input": weighted(w, slope), "target": w * by_target})
 
 
 def bce_with_logits(g: Given) -> Answer:
     x, t = g["input"], g["target"]
     w, p = g.weight("weight", x.ndim), g.weight("pos_weight", x.ndim)
-    loss = w * (p * t * softplus(-x) + (1 - t) * softplus(x))
+    loss = weighted(w, p * t * softplus(-x) + (1 - t) * softplus(x))
     slope = w * ((1 - t) * sigmoid(x) - p * t * sigmoid(-x))
-    by_target = w * (p * softplus(-x) - softplus(x))
+    by_target = weighted(w, p * softplus(-x) - softplus(x))
     return FIRST.reduced(g, loss, {"input": slope, "target": by_target})
 
 

@@ -13,6 +13,9 @@ from tests.controls.parts import (
     classes_last,
     one_by_one,
     over_positions,
+    relative,
+    share,
+    weighted,
 )
 from tests.controls.second.elementwise import sigmoid, softplus
 
@@ -38,19 +41,22 @@ def cross_entropy(g: Given) -> Answer:
     x = classes_last(g["input"])
     hit, smoothing = _hits(g, x.shape[-1]), g.real("label_smoothing")
     weight = over_positions(g.class_weight(x.shape[-1]), x.ndim)
-    log_share = log_softmax(x)
-    share, kept = np.exp(log_share), np.asarray(hit.any(axis=-1))
+    log_p = log_softmax(x)
+    p, kept = np.exp(log_p), np.asarray(hit.any(axis=-1))
     w = _picked(hit, np.broadcast_to(weight, x.shape))
-    hard = -_picked(hit, log_share) * w
-    slope = (share - hit) * w[..., None]
+    divisor = one_by_one(w.reshape(len(w), -1))
+    hard = weighted(w, -_picked(hit, log_p))
+    slope = (p - hit) * share(g, w, divisor)[..., None]
     if smoothing > 0:
         each = weight / g.constant(x.shape[-1])
-        soft = -one_by_one(log_share * each)
-        by_soft = share * one_by_one(each)[..., None] - each
+        soft = -one_by_one(weighted(each, log_p))
+        part, largest = relative(weight)
+        part = part / g.constant(x.shape[-1])
+        by_soft = weighted(p * one_by_one(part)[..., None] - part, share(g, largest, divisor))
         hard = soft if smoothing == 1 else hard * (1 - smoothing) + soft * smoothing
         slope = slope * (1 - smoothing) + by_soft * smoothing
     loss, slope = np.where(kept, hard, 0), np.where(kept[..., None], slope, 0)
-    return SECOND.reduced(g, loss, {"input": classes_back(slope)}, one_by_one(w.reshape(len(w), -1)))
+    return SECOND.reduced(g, loss, {"input": classes_back(slope)}, divisor)
 
 
 def nll(g: Given) -> Answer:
@@ -58,7 +64,7 @@ def nll(g: Given) -> Answer:
     hit = _hits(g, x.shape[-1])
     weight = np.broadcast_to(over_positions(g.class_weight(x.shape[-1]), x.ndim), x.shape)
     divisor = one_by_one(_picked(hit, weight).reshape(len(x), -1))
-    loss, slope = -_picked(hit, x * weight), -np.where(hit, weight, 0)
+    loss, slope = -_picked(hit, x * weight), -np.where(hit, share(g, weight, divisor), 0)
     return SECOND.reduced(g, loss, {"input": classes_back(slope)}, divisor)
 
 
@@ -76,8 +82,9 @@ def multi_margin(g: Given) -> Answer:
         loss = loss + (excess * excess if p == 2 else excess)
         up = (excess + excess) if p == 2 else active.astype(x.dtype)
         slope[..., j], own = up, own + up
-    scale = (each / g.constant(x.shape[-1]))[..., None]
-    return SECOND.reduced(g, loss * scale[..., 0], {"input": np.where(hits, -own[..., None], slope) * scale})
+    slope = weighted(each[..., None], np.where(hits, -own[..., None], slope))
+    scale = (1 / g.constant(x.shape[-1])).astype(x.dtype)
+    return SECOND.reduced(g, weighted(each, loss) * scale, {"input": slope * scale})
 
 
 def multilabel_margin(g: Given) -> Answer:
@@ -104,5 +111,5 @@ def multilabel_soft_margin(g: Given) -> Answer:
     """One softplus, and the gradient sigmoid(x) - t."""
     x, t = g["input"], g["target"]
     w = over_positions(g.class_weight(x.shape[-1]), x.ndim) / g.constant(x.shape[-1])
-    loss = one_by_one(((1 - t) * x + softplus(-x)) * w)
+    loss = one_by_one(weighted(w, (1 - t) * x + softplus(-x)))
     return SECOND.reduced(g, loss, {"input": (sigmoid(x) - t) * w, "target": -x * w})

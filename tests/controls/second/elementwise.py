@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import SECOND, Answer, Array, Given, weights_total
+from tests.controls.parts import SECOND, Answer, Array, Given, share, weighted, weights_total
 
 
 def l1(g: Given) -> Answer:
     x, t = g["input"], g["target"]
     w = g.weight("weight", x.ndim)
-    up = np.where(x >= t, w, -w)
-    return SECOND.reduced(g, np.maximum(x - t, t - x) * w, {"input": up, "target": -up}, weights_total(g, SECOND))
+    divisor = weights_total(g, SECOND)
+    part = share(g, w, divisor)
+    up = np.where(x >= t, part, -part)
+    return SECOND.reduced(g, weighted(w, np.maximum(x - t, t - x)), {"input": up, "target": -up}, divisor)
 
 
 def mse(g: Given) -> Answer:
+    """The square of sqrt(w) e."""
     error = g["target"] - g["input"]
     w = g.weight("weight", error.ndim)
-    slope = (error + error) * w
-    return SECOND.reduced(g, np.square(error) * w, {"input": -slope, "target": slope}, weights_total(g, SECOND))
+    divisor = weights_total(g, SECOND)
+    half = weighted(share(g, w, divisor), error)
+    loss = np.square(weighted(np.sqrt(w), error))
+    return SECOND.reduced(g, loss, {"input": -(half + half), "target": half + half}, divisor)
 
 
 def smooth_l1(g: Given) -> Answer:
@@ -36,7 +41,7 @@ def huber(g: Given) -> Answer:
     error, delta = g["input"] - g["target"], g.real("delta")
     w, q = g.weight("weight", error.ndim), np.minimum(np.abs(error), delta)
     slope = np.clip(error, -delta, delta) * w
-    return SECOND.reduced(g, (np.abs(error) - q / 2) * q * w, {"input": slope, "target": -slope})
+    return SECOND.reduced(g, weighted(w, (np.abs(error) - q / 2) * q), {"input": slope, "target": -slope})
 
 
 def softplus(x: Array) -> Array:
@@ -80,7 +85,7 @@ def bce(g: Given) -> Answer:
     loss = -(np.where(t == 0, 0, log * t) + np.where(t == 1, 0, log_rest * (1 - t)))
     certain = (x == t) & ((x == 0) | (x == 1))
     slope = np.where(certain, 1 - 2 * t, (x - t) / (x * (1 - x)))
-    return SECOND.reduced(g, loss * w, {"input": slope * w, "target": -(log - log_rest) * w})
+    return SECOND.reduced(g, loss * w, {"input": weighted(w, slope), "target": -(log - log_rest) * w})
 
 
 def bce_with_logits(g: Given) -> Answer:
@@ -88,9 +93,9 @@ def bce_with_logits(g: Given) -> Answer:
     x, t = g["input"], g["target"]
     w, p = g.weight("weight", x.ndim), g.weight("pos_weight", x.ndim)
     lift = 1 + (p - 1) * t
-    loss = ((1 - t) * x + lift * softplus(-x)) * w
+    loss = weighted(w, (1 - t) * x + lift * softplus(-x))
     slope = (lift * sigmoid(x) - p * t) * w
-    return SECOND.reduced(g, loss, {"input": slope, "target": ((p - 1) * softplus(-x) - x) * w})
+    return SECOND.reduced(g, loss, {"input": slope, "target": weighted(w, (p - 1) * softplus(-x) - x)})
 
 
 def kl_div(g: Given) -> Answer:
