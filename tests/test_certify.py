@@ -7,10 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import flint
 import numpy as np
 import pytest
 from flint import arb
 
+from conformance import evaluate
 from conformance.cases.case import Case, Stack
 from conformance.cases.plan import stacks
 from conformance.cli import main
@@ -106,6 +108,9 @@ def test_a_run_with_a_broken_reference_comes_to_no_verdict(tmp_path: Path) -> No
     lost = next(e for e in document["ledger"] if e.get("cell") == "soft_margin/right_beside/cpu/eager/float64")
     assert lost["status"] == "not run"
     assert lost["reason"].startswith("the reference contradicts itself")
+    alone = (*args[:2], *args[4:])
+    code, _ = ran(tmp_path, *alone, "--framework", "faulty:RightBesideABrokenReference")
+    assert code == 1  # nothing was judged, which alone would be 5
 
 
 def test_the_sample_is_one_case_in_64_whatever_stands_beside_it() -> None:
@@ -190,6 +195,35 @@ def test_beyond_the_limit_it_stays_undecided_and_is_counted_so(monkeypatch: pyte
     assert (went.undecided, went.arb) == (1, 0)
     answer = np.array([[1.0, 4.0]])
     assert [NAMES[k] for k in judge(found["value"], answer, FORMATS["float64"]).severity[0]] == ["undecided", "agrees"]
+
+
+def test_more_precision_is_for_smaller_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is on the work: what may be evaluated at 300 bits may be too large for 1,200."""
+    bits: list[int] = []
+    evaluated_balls = escalate.evaluate_balls
+
+    def seen(*args: Any, **more: Any) -> Any:
+        bits.append(flint.ctx.prec)
+        return evaluated_balls(*args, **more)
+
+    monkeypatch.setattr(escalate, "evaluate_balls", seen)
+    monkeypatch.setattr(escalate, "LARGEST", 3)
+    stack = stack_of("mse", {"input": [np.nan, 2.0], "target": [0.0, 0.0]}, reduction="none")
+    first = evaluated("mse", stack)
+    certify(spec_for("mse"), stack, uncertain(first, {"value": np.array([[True, False]])}))
+    assert bits == [300]  # NaN stays NaN however many bits there are; the next precision is not tried
+
+
+def test_binary128s_own_overflow_is_no_answer() -> None:
+    """exp(20000) is beyond binary128. Times 0 it is 0: infinity times 0 would make it NaN, and certain."""
+    same: dict[str, Any] = {"input": [20000.0, 1.0], "target": [20000.0, 1.0]}
+    stack = stack_of("kl_div", same, log_target=True, reduction="sum")
+    assert not evaluated("kl_div", stack)["value"].certified.any()
+    assert certified("kl_div", same, log_target=True, reduction="sum")["value"].high.tolist() == [0.0]
+    found = evaluate("kl_div", same, {"log_target": True, "reduction": "sum"})
+    assert found.value == 0
+    assert found.certified
+    assert found.gradients["target"].tolist() == [np.inf, np.e]
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)

@@ -96,6 +96,11 @@ def _pick(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
     return o.gate(o.arithmetic.compare("==", place, tape.term(node.args[1]).data), g), None
 
 
+def _mean(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+    o = tape.algebra
+    return (o.div(g, o.constant(float(tape.count(node)))),)
+
+
 def _norm(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
     o, x = tape.algebra, tape.term(node.args[0])
     unit = o.arithmetic.norm_gradient(x.data, z.data, tape.number(node.args[1]), tape.axes(node))
@@ -152,6 +157,7 @@ RULES: Mapping[str, Rule] = {
     "maximum": _extreme(1),
     "minimum": _extreme(-1),
     "sum": lambda tape, node, g, z: (g,),
+    "mean": _mean,
     "max": _max,
     "logsumexp": _logsumexp,
     "log_softmax": _log_softmax,

@@ -82,6 +82,11 @@ class Tape:
             return tuple(self._position.values())
         return tuple(self._position[axis] for name in node.over for axis in self._expand(name))
 
+    def count(self, node: Node) -> int:
+        """How many numbers a reduction reduces to one."""
+        shape = self.algebra.shape(self.term(node.args[0]))
+        return int(np.prod([shape[axis] for axis in self.axes(node)], dtype=np.int64))
+
     def is_active(self, node: Node) -> bool:
         """Whether the gradient goes through this node."""
         return id(node) in self._active
@@ -214,8 +219,7 @@ def _reduce(tape: Tape, node: Node) -> Term:
     if node.op == "sum":
         return o.sum(x, axes)
     if node.op == "mean":
-        count = np.prod([o.shape(x)[axis] for axis in axes], dtype=np.int64)
-        return o.div(o.sum(x, axes), o.constant(float(count)))
+        return o.div(o.sum(x, axes), o.constant(float(tape.count(node))))
     if node.op == "pick":
         return Term(a.gather(x.data, tape.term(node.args[1]).data, axes[0]))
     if node.op == "norm":

@@ -13,7 +13,7 @@ from conformance.reference.quad import BOUND, Bound, Quad, is_power, magnitude, 
 
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
-OVER, UNSURE, OTHER = np.uint8(1), np.uint8(2), np.uint8(4)
+OVER, UNSURE, OTHER, BEYOND = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
 C = 2.0  # the budget's safety factor
 
 
@@ -28,7 +28,8 @@ class Ball:
         h: how far below and above x a choice at a kink may lie (None: there is no choice). Not an error: c never
             multiplies it.
         flags: OVER where an intermediate may pass the dtype's largest number, OTHER where it has the other sign (a term
-            of a sum), UNSURE where binary128 cannot tell which branch of a kink is taken (None: nowhere).
+            of a sum), UNSURE where binary128 cannot tell which branch of a kink is taken, BEYOND where an infinity or
+            NaN may be binary128's own doing (None: nowhere).
         loose: the largest magnitude that the same multiplications and divisions may pass in another order: factors
             below 1 do not count. None: not tracked, or |x| and its error.
     """

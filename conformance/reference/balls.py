@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from conformance.formula.arithmetic import Cond, Mask, either_mask
 from conformance.formula.arrays import COMPARE, positions
 from conformance.reference.ball import (
+    BEYOND,
     OVER,
     UNSURE,
     Ball,
@@ -67,10 +68,12 @@ class ElementwiseBalls:
         loose: Bound | None = None,
         exact: Mask | None = None,
         keeps: Callable[[], Mask] | None = None,
+        poles: Mask | None = None,
     ) -> Ball:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself, nothing
         where it is `exact` (in both formats, or by format with an axis in front). Where it `keeps` multiples of the
-        smallest number such, a result below the normal numbers is exact, unless subnormals are flushed.
+        smallest number such, a result below the normal numbers is exact, unless subnormals are flushed. An infinite
+        result of finite numbers is one where `poles`.
         """
         flags = either(*(arg.flags for arg in args))
         z = Ball(x, None)
@@ -83,6 +86,7 @@ class ElementwiseBalls:
         if not (rough.min(initial=top) > self.min_normal and top <= self.max_finite / 2):
             top = m.max(initial=0)
             b, flags = self._extremes(m, b, flags, None if self.flushes else keeps)
+            flags = either(flags, _beyond(m, args, poles))
         if loose is not None:
             loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
@@ -167,6 +171,7 @@ class ElementwiseBalls:
 
     def div(self, x: Ball, y: Ball) -> Ball:
         z = x.x / y.x
+        poles = None if y.m.all() else (x.m > x.bound()[0]) & (y.bound()[0] == 0)
         if y.b is None:
             b = None if x.b is None else x.b / y.m
         else:
@@ -174,7 +179,9 @@ class ElementwiseBalls:
             b = (x.bound() + (x.reach / y.m) * y.b) / room
             b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        q = self._vanished(self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale), _alive(x) & np.isfinite(y.m))
+        q = self._vanished(
+            self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles), _alive(x) & np.isfinite(y.m)
+        )
         return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:
@@ -190,7 +197,8 @@ class ElementwiseBalls:
     def unary(self, name: str, x: Ball) -> Ball:
         z = FUNCTIONS[name](x.x)
         b = None if x.b is None else _sane(VARIATIONS[name](x, magnitude(z), x.b))
-        done = self.ball(z, b, (x,), ULPS[name], keeps=_always if name == "abs" else None)
+        poles = x.bound()[0] == 0 if name in {"log", "log1p"} else None
+        done = self.ball(z, b, (x,), ULPS[name], keeps=_always if name == "abs" else None, poles=poles)
         return self._vanished(done, np.isfinite(x.m)) if name in POSITIVE else done
 
     def sign(self, x: Ball) -> Ball:
@@ -310,6 +318,19 @@ class ElementwiseBalls:
 def _leaves_nothing(rest: Quad) -> Mask:
     """Where a sum is exact, from the rest that it leaves in binary128; in the dtype it is taken to round everywhere."""
     return np.stack([rest == ZERO, np.zeros(rest.shape, bool)])
+
+
+def _beyond(m: Bound, args: tuple[Ball, ...], poles: Mask | None) -> Flags | None:
+    """BEYOND where a result may be infinite only because binary128 is too narrow or off (of finite arguments, and at no
+    pole), or NaN only because an argument is off."""
+    if np.isfinite(m).all() or not args[0].x.ndim:
+        return None
+    doubt, finite, numbers = np.zeros((), bool), np.ones((), bool), np.ones((), bool)
+    for arg in args:
+        doubt = doubt if arg.b is None else doubt | (arg.b[0] > 0)
+        finite, numbers = finite & np.isfinite(arg.m), numbers & ~np.isnan(arg.m)
+    overflow = finite & np.isinf(m) & (True if poles is None else ~poles)
+    return flagged(overflow | (numbers & np.isnan(m) & doubt), BEYOND)
 
 
 def _alive(x: Ball) -> Mask:

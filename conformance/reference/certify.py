@@ -44,7 +44,7 @@ def certify(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers]) -> tuple[d
         ReferenceFault: a number of the sample lies outside its own bound.
     """
     checked = check_sample(spec, stack, numbers)
-    doubtful = {name: ~item.certified & ~np.isnan(item.high) for name, item in numbers.items()}
+    doubtful = {name: ~item.certified for name, item in numbers.items()}
     found = escalate(spec, stack, numbers, doubtful, project=True)
     ways = Ways(checked=checked)
     for item in found.values():
@@ -53,9 +53,9 @@ def certify(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers]) -> tuple[d
 
 
 def _ways_of(n: Numbers) -> Ways:
-    none = np.isnan(n.high)
+    none = np.isnan(n.high) & n.certified
     certain = n.certified & ~none
     again = np.zeros_like(none) if n.bits is None else n.bits > 0
     fast, slow = certain & ~again, certain & again
-    masks = (fast & ~n.unsure, fast & n.unsure, slow, ~certain & ~none, none)
+    masks = (fast & ~n.unsure, fast & n.unsure, slow, ~n.certified, none)
     return Ways(*(int(mask.sum()) for mask in masks))

@@ -75,8 +75,8 @@ def _check_case(stack: Stack, k: int, output: str, n: Numbers, balls: Any) -> in
 def is_within(n: Numbers, at: tuple[int, ...], ball: arb) -> bool | None:
     """Whether a number lies within its bound of the exact one, which `ball` holds; None where the ball cannot tell."""
     high = float(n.high[at])
-    if not ball.is_finite():
-        return None
+    if not ball.is_finite() or not (n.certified[at] or np.isfinite(n.error[at])):
+        return None  # the ball is too wide to say anything, or no bound was claimed
     if np.isnan(high):
         return False
     if np.isinf(high):

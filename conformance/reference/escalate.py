@@ -23,7 +23,7 @@ from conformance.spec.model import Modulo, Spec
 Arrays = dict[str, NDArray[Any]]  # of arb objects, by output
 
 PRECISIONS = (300, 1200, 5000)  # bits; at the last, a zero by cancellation is within an ulp of the smallest float64
-LARGEST = 2**16  # positions of a case's layout: a larger one would take arb longer than its numbers are worth
+LARGEST = 2**16  # positions of a case's layout at the first precision, in proportion fewer at more bits: some seconds
 _CLOSE = 2.0**-56  # of an ulp's share that a radius may take of the number
 _TINIEST = arb(2) ** -1085
 NOTHING: Any = arb("nan")
@@ -50,12 +50,12 @@ def escalate(
 ) -> dict[str, Numbers]:
     """`numbers` with those that are `doubtful` replaced, as far as `arb` decides them.
 
-    Only cases that hold such numbers are evaluated, and none that has more than `LARGEST` positions.
+    Only cases that hold such numbers are evaluated, and none that is too large (`LARGEST`).
     """
     found = dict(numbers)
     left = {name: mask.copy() for name, mask in doubtful.items() if mask.any()}
-    for bits in PRECISIONS if positions_of(spec, stack) <= LARGEST else ():
-        if not left:
+    for bits in PRECISIONS:
+        if not left or positions_of(spec, stack) * bits > LARGEST * PRECISIONS[0]:
             break
         cases = np.flatnonzero(np.logical_or.reduce([_by_case(mask) for mask in left.values()]))
         with precision(bits), np.errstate(all="ignore"):

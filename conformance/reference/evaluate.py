@@ -16,7 +16,7 @@ from conformance.errors import UsageError
 from conformance.formula import Node
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
-from conformance.reference.ball import OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
+from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
 from conformance.reference.balls import SAFETY
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
@@ -248,9 +248,11 @@ def _defined(
     spec: Spec, stack: Stack, tape: Tape, found: dict[str, Numbers], shapes: Mapping[str, Shapes]
 ) -> dict[str, Numbers]:
     """`found` with NaN for the derivatives that do not exist."""
-    missing = without_derivative(spec, stack, tape, np.isnan(found["value"].high), shapes)
+    value = found["value"]
+    missing = without_derivative(spec, stack, tape, np.isnan(value.high) & value.certified, shapes)
     for name, mask in missing.items():
-        found[name] = replace(found[name], high=np.where(mask, np.nan, found[name].high))
+        n = found[name]
+        found[name] = replace(n, high=np.where(mask, np.nan, n.high), certified=n.certified | mask)
     return found
 
 
@@ -277,6 +279,7 @@ def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
         more = hull_from(formula, form)
         below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
         flags = either(flags, form.flags)
+    error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # binary128 cannot say how far off it is
     of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
     certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
     certified |= ~np.isfinite(high) & (error == 0)

@@ -42,8 +42,8 @@ class Numbers:
 
     @property
     def doubtful(self) -> Mask:
-        """Which numbers may be off by more than a thousandth of an ulp of float64."""
-        return (self.error > ulp(self.high, FORMATS["float64"]) * 2.0**-10) | self.unsure
+        """Which numbers are not certified, or may be off by more than a thousandth of an ulp of float64."""
+        return (self.error > ulp(self.high, FORMATS["float64"]) * 2.0**-10) | self.unsure | ~self.certified
 
 
 def ulp(x: Float, fmt: Format) -> Float:

@@ -14,7 +14,7 @@ import pytest
 from conformance.adapter.load import built_in
 from conformance.errors import ConformanceError
 from conformance.record.baseline import Changes, compare
-from conformance.record.gate import decide, is_failing
+from conformance.record.gate import FAILED, decide, is_failing
 from conformance.record.journal import Journal
 from conformance.record.model import Cell
 from conformance.record.results import read_results, results_of, run_info, write_results
@@ -151,7 +151,7 @@ class SuitePlugin:
         assert self.document is not None
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             decision = decide(self.document, self.options.fail_on, self._changes(self.document["checks"]))
-            session.exitstatus = decision.exit_code or session.exitstatus
+            session.exitstatus = FAILED if self.faulty else decision.exit_code or session.exitstatus
 
     def _finish(self) -> None:
         stale = [*self.stale, *unmatched(self.plan)]
