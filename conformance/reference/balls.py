@@ -80,8 +80,10 @@ class ElementwiseBalls:
             b, flags = self._extremes(m, b, flags, None if self.flushes else keeps)
         if loose is not None:
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
-        if top > self.largest and np.isfinite(top):
-            self.largest = float(min(top, 1e308))
+        if not top <= self.largest:
+            # An infinity in one case of a stack must not hide how large the others become.
+            finite = top if np.isfinite(top) else np.where(np.isfinite(m), m, 0).max(initial=0)
+            self.largest = max(self.largest, float(min(finite, 1e308)))
         if b is z.b and flags is z.flags:
             return z
         done = Ball(x, b, None, flags, loose)
