@@ -426,6 +426,16 @@ def test_a_term_that_overflows_to_the_other_side_is_flagged() -> None:
     assert not near["var"].overflow_other.any()
 
 
+def test_an_infinity_in_another_case_of_the_stack_hides_no_overflow() -> None:
+    spec = spec_for("multi_margin")
+    wide = {"input": [-0.3e308] + 3 * [0.3e308], "target": 0}  # the sum of 2·hinge overflows, a quarter of it does not
+    cases = [make_case(spec, item, {"p": 2}, "float64") for item in (wide, {"input": [-INF, 0, 0, 0], "target": 0})]
+    inputs = {name: np.stack([case.inputs[name] for case in cases]) for name in cases[0].inputs}
+    both = Stack(spec.name, "float64", cases[0].layout, cases[0].parameters, inputs)
+    alone, together = (evaluate_stack(spec, stack, ("input",))["input"] for stack in (Stack.of(cases[0]), both))
+    assert alone.overflow_sound[0].tolist() == together.overflow_sound[0].tolist() == [True, False, False, False]
+
+
 def test_a_value_beyond_float64_is_infinite() -> None:
     assert evaluate("mse", {"input": [1e200], "target": [0.0]}).value == INF
 

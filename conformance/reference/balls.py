@@ -90,8 +90,10 @@ class ElementwiseBalls:
         if loose is not None:
             loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
-        if top > self.largest and np.isfinite(top):
-            self.largest = float(min(top, 1e308))
+        if not top <= self.largest:
+            # An infinity in one case of a stack must not hide how large the others become.
+            finite = top if np.isfinite(top) else np.where(np.isfinite(m), m, 0).max(initial=0)
+            self.largest = max(self.largest, float(min(finite, 1e308)))
         return z.having(b, None, flags, loose)
 
     def _vanished(self, z: Ball, gone: Mask) -> Ball:

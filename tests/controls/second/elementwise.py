@@ -130,10 +130,10 @@ def gaussian_nll(g: Given) -> Answer:
     v = np.where(g["var"] < eps, eps, g["var"])
     near = (2 * v >= 1) & (v <= 2)
     log = np.where(near, np.log1p(np.where(near, v - 1, 0)), np.log(v))
-    root = np.sqrt(v)
-    z = (g["target"] - g["input"]) / root
+    error = g["target"] - g["input"]
+    z = error / np.sqrt(v)
     loss = (z * z + log) / 2
     if g.parameters["full"]:
         loss = loss + g.constant(np.log(2 * np.pi) / 2)
-    slope = z / root
+    slope = error / v
     return SECOND.reduced(g, loss, {"input": -slope, "target": slope, "var": (1 - z * z) / 2 / v})
