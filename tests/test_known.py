@@ -225,10 +225,9 @@ def test_a_witness_decides_what_no_draw_meets(tmp_path: Path, seed: int) -> None
     for name in ("value", "gradient.input", "gradient.target"):
         check = next(check for check in found.checks if check.check == name)
         before = next(check for check in without.checks if check.check == name)
-        assert (check.outcome, check.new, check.known) == ("fails", None, ["rare"])
+        assert (check.outcome, check.known) == ("fails", ["rare"])
+        assert check.new not in {"fails", "error"}
         assert (check.recipes, check.cases) == (before.recipes + 1, before.cases + 1)
-        case = witness_case(Witness.model_validate(rare()["witness"]), load_specs([specs_folder()])["l1"])
-        assert check.witnesses[0]["hash"] == case.hash
     assert (found.recipes, found.cases) == (without.recipes + 1, without.cases + 1)
     assert not found.stale
 
