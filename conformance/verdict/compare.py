@@ -19,6 +19,8 @@ Float = NDArray[np.float64]
 
 NAMES = ("agrees", "undecided", "differs", "inaccurate", "error", "fails")
 AGREES, UNDECIDED, DIFFERS, INACCURATE, ERROR, FAILS = range(6)
+# Where in an interval of slopes an answer lies: at 0, at the end farther from 0 or nearer to it, or in the middle.
+POINTS = ("zero", "steepest", "flattest", "middle", "between")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Judged:
     ratio: Float  # error over the tight budget; inf where a special value is wrong
     answer: Float
     at_kink: NDArray[np.bool_]  # where the mathematics leaves a choice
-    chosen: Float  # which point of the interval was taken there, from 0 to 1
+    chosen: NDArray[np.int8]  # which of POINTS was taken there; -1 where there is no choice
     overflowed: NDArray[np.bool_]  # inaccurate because an intermediate passed the largest number
     multiple: Float | None = None  # of the direction up to which the gradient is defined
 
@@ -64,9 +66,17 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     ratio = np.where(finite, ratio, np.where(severity >= INACCURATE, np.inf, 0.0))
     width = n.below + n.above
     at_kink = finite & (width > 0) & np.isfinite(width)
-    chosen = np.where(at_kink, (off + n.below) / width, np.nan)
+    chosen = np.where(at_kink, _point(n, a, (off + n.below) / width), -1).astype(np.int8)
     ulps = np.where(finite, distance / ulp(size, fmt), np.nan)
     return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, multiple)
+
+
+def _point(n: Numbers, a: Float, share: Float) -> NDArray[np.int_]:
+    """Which of POINTS an answer is that lies at `share` of its interval, from the lower end (0) to the upper (1)."""
+    low, high, near = np.abs(n.high - n.below), np.abs(n.high + n.above), 1e-6
+    lower, upper = share < near, share > 1 - near
+    steepest = (lower & (low >= high * (1 - near))) | (upper & (high >= low * (1 - near)))
+    return np.select([a == 0, steepest, lower | upper, np.abs(share - 0.5) < near], [0, 1, 2, 3], 4)
 
 
 def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sound: Float) -> NDArray[np.int_]:
