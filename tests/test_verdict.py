@@ -198,7 +198,7 @@ def test_ulps_of_a_wrong_zero_count_in_the_wanted_numbers_ulps() -> None:
 
 
 def test_the_point_taken_at_a_kink_is_noted() -> None:
-    points = {-1.0: "steepest", 0.0: "zero", 1.0: "steepest", 0.5: "between"}  # of [-1, 1]
+    points = {-1.0: "steepest", 0.0: "flattest", 1.0: "steepest", 0.5: "between"}  # of [-1, 1]
     for answer, point in points.items():
         found = judged(wanted(0.0, below=1, above=1), answer)
         assert found.at_kink[0]
@@ -210,10 +210,11 @@ def test_the_point_taken_at_a_kink_is_noted() -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_point_is_named_by_how_steep_it_is_whichever_way_the_slope_goes(sign: int) -> None:
-    for answer, point in ((0.0, "zero"), (2.0, "steepest"), (1.0, "middle"), (0.5, "between")):
+    for answer, point in ((0.0, "flattest"), (2.0, "steepest"), (1.0, "middle"), (0.5, "between")):
         interval = {"above": 2} if sign > 0 else {"below": 2}
         assert POINTS[judged(wanted(0.0, **interval), sign * answer).chosen[0]] == point
-    assert POINTS[judged(wanted(sign * 1.0, below=1 - sign, above=1 + sign), sign * 1.0).chosen[0]] == "flattest"
+    away = wanted(sign * 1.0, below=1 - sign, above=1 + sign)  # from 1 to 3, or from -3 to -1
+    assert [POINTS[judged(away, sign * answer).chosen[0]] for answer in (1.0, 3.0)] == ["flattest", "steepest"]
 
 
 def test_an_overflow_is_noted_as_one() -> None:

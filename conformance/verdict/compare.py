@@ -19,8 +19,8 @@ Float = NDArray[np.float64]
 
 NAMES = ("agrees", "undecided", "differs", "inaccurate", "error", "fails")
 AGREES, UNDECIDED, DIFFERS, INACCURATE, ERROR, FAILS = range(6)
-# Where in an interval of slopes an answer lies: at 0, at the end farther from 0 or nearer to it, or in the middle.
-POINTS = ("zero", "steepest", "flattest", "middle", "between")
+# Where in an interval of slopes an answer lies: at the point nearest to 0, at the end farthest from it, in the middle.
+POINTS = ("flattest", "steepest", "middle", "between")
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,18 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     ratio = np.where(finite, ratio, np.where(severity >= INACCURATE, np.inf, 0.0))
     width = n.below + n.above
     at_kink = finite & (width > 0) & np.isfinite(width)
-    chosen = np.where(at_kink, _point(n, a, (off + n.below) / width), -1).astype(np.int8)
+    chosen = np.where(at_kink, _point(n, (off + n.below) / width), -1).astype(np.int8)
     ulps = np.where(finite, distance / ulp(size, fmt), np.nan)
     return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, multiple)
 
 
-def _point(n: Numbers, a: Float, share: Float) -> NDArray[np.int_]:
+def _point(n: Numbers, share: Float) -> NDArray[np.int_]:
     """Which of POINTS an answer is that lies at `share` of its interval, from the lower end (0) to the upper (1)."""
-    low, high, near = np.abs(n.high - n.below), np.abs(n.high + n.above), 1e-6
-    lower, upper = share < near, share > 1 - near
-    steepest = (lower & (low >= high * (1 - near))) | (upper & (high >= low * (1 - near)))
-    return np.select([a == 0, steepest, lower | upper, np.abs(share - 0.5) < near], [0, 1, 2, 3], 4)
+    low, high, near = n.high - n.below, n.high + n.above, 1e-6
+    flattest = np.abs(share - (np.clip(0.0, low, high) - low) / (high - low)) < near
+    further = np.abs(np.where(share < 0.5, low, high)) >= np.maximum(np.abs(low), np.abs(high)) * (1 - near)
+    steepest = further & (np.abs(share - 0.5) > 0.5 - near)
+    return np.select([flattest, steepest, np.abs(share - 0.5) < near], [0, 1, 2], 3)
 
 
 def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sound: Float) -> NDArray[np.int_]:
