@@ -143,7 +143,7 @@ def _wrong() -> list[dict[str, Any]]:
 
 def _open() -> list[dict[str, Any]]:
     found = []
-    kinks = [{"kink": "input == target", "chosen": {"0": 12, "1/2": 3}}]
+    kinks = [{"kink": "input == target", "chosen": {"flattest": 12, "steepest": 3}}]
     for dtype in DTYPES:
         where = cell("l1", dtype)
         found.append(check("agrees", "gradient.input", where, conventions=kinks, worst_ulp=0.5, worst_ratio=0.5))

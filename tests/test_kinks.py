@@ -8,6 +8,7 @@ on one kink that is met twice, are never refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ from conformance.cases.case import DTYPES, Stack
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
-from conformance.spec import spec_for
-from conformance.verdict.compare import AGREES, FAILS, judge
+from conformance.spec import load_specs, spec_for, specs_folder
+from conformance.verdict.compare import AGREES, FAILS, POINTS, judge
 from conformance.verdict.known import amended
 
 Interval = tuple[float, float]
@@ -217,3 +218,14 @@ def test_a_jump_at_an_exact_number_leaves_no_choice() -> None:
     found = numbers(Kink("l1", {"input": 1.0, "target": 1.0}, {}, "where(input > target, 100, 101)"), "float32")
     assert severities(found["value"], 101, "float32") == {AGREES}
     assert severities(found["value"], 100, "float32") == {FAILS}
+
+
+def test_the_table_of_conventions_has_every_kink_with_a_choice() -> None:
+    """docs/conventions.md names kinks that are, with points that are, and leaves none out."""
+    lines = (Path(__file__).parents[1] / "docs" / "conventions.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "| torch " in line]
+    kinks = {(row[0], row[1]) for row in rows if not row[1].startswith("multiple in ")}
+    specs = load_specs([specs_folder()]).values()
+    # of second order: value and gradient agree on both sides
+    assert kinks == {(s.name, k.id) for s in specs for k in s.kinks if k.subgradient == "any" and k.order == 1}
+    assert {point for row in rows for point in row[4].split(", ")} <= {*POINTS, "0", "1", "-1", "other"}

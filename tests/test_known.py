@@ -194,15 +194,106 @@ def test_a_witness_that_is_no_case_ends_the_run_before_it_starts(tmp_path: Path,
         plan("NearTie", written(tmp_path, entry(witness=witness)))
 
 
+def test_an_entry_has_one_witness_or_several() -> None:
+    other = {**WITNESS, "dtype": "float32"}
+    assert [item.dtype for item in read_one().witnesses] == ["float64"]
+    assert [item.dtype for item in read_one(witness=[WITNESS, other]).witnesses] == ["float64", "float32"]
+
+
+def test_an_entry_needs_a_witness(tmp_path: Path) -> None:
+    assert "witness" in faults(tmp_path, entry(witness=[]))
+
+
+def rare(**changes: Any) -> dict[str, Any]:
+    """An entry for `RareZero`, whose fault no draw meets; its witness does."""
+    inputs = {"input": [1.5, 3.0], "target": [0.25, 1.0]}
+    return entry(
+        id="rare",
+        checks=["l1/rare_zero/*/*/*/value", "l1/rare_zero/*/*/*/gradient.*"],
+        when="",
+        reason="the loss of one pair of numbers is 0, and so are its neighbours'",
+        **{"witness": {**WITNESS, "inputs": inputs}, **changes},
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_witness_decides_what_no_draw_meets(tmp_path: Path, seed: int) -> None:
+    """It is a case of its cell: of the check that it names, and of the others."""
+    without = judged("RareZero", seed=seed)
+    assert not {"fails", "error"} & {check.outcome for check in without.checks}
+    found = judged("RareZero", written(tmp_path, rare()), seed=seed)
+    for name in ("value", "gradient.input", "gradient.target"):
+        check = next(check for check in found.checks if check.check == name)
+        before = next(check for check in without.checks if check.check == name)
+        assert (check.outcome, check.known) == ("fails", ["rare"])
+        assert check.new not in {"fails", "error"}
+        assert (check.recipes, check.cases) == (before.recipes + 1, before.cases + 1)
+    assert (found.recipes, found.cases) == (without.recipes + 1, without.cases + 1)
+    assert not found.stale
+
+
+def test_a_witness_is_of_its_dtype(tmp_path: Path) -> None:
+    known = written(tmp_path, rare())
+    assert value_of(judged("RareZero", known, dtype="float32")).outcome != "fails"
+    inputs = {"input": [1.5], "target": [0.25]}
+    both = rare(witness=[{**WITNESS, "dtype": dtype, "inputs": inputs} for dtype in ("float64", "float32")])
+    assert value_of(judged("RareZero", written(tmp_path, both), dtype="float32")).outcome == "fails"
+
+
+def test_beyond_the_versions_a_witness_that_still_shows_is_new(tmp_path: Path) -> None:
+    check = value_of(judged("RareZero", written(tmp_path, rare(versions="<1.5"))))
+    assert (check.outcome, check.new, check.known) == ("fails", "fails", [])
+
+
+def test_each_witness_must_still_show(tmp_path: Path) -> None:
+    fine = {**WITNESS, "check": "gradient.input", "inputs": {"input": [1.0], "target": [0.0]}}
+    result = judged("RareZero", written(tmp_path, rare(witness=[rare()["witness"], fine])))
+    (told,) = result.stale
+    assert told.startswith("rare: its witness for gradient.input no longer shows it")
+
+
+def test_a_witness_may_be_a_case_of_one_of_the_criteria_only(tmp_path: Path) -> None:
+    """l1 has no input `var`; gaussian_nll has."""
+    witness = {"dtype": "float64", "check": "value", "inputs": {"input": [1.0], "target": [0.0], "var": [1.0]}}
+    both = entry(checks="*/near_tie/*/*/*/value", when="", witness=[WITNESS, witness])
+    planned = plan("NearTie", written(tmp_path, both), criteria=("l1", "gaussian_nll"))
+    for cell in planned.cells:
+        stale = judge_cell(planned, cell).stale
+        assert bool(stale) == (cell.criterion == "gaussian_nll"), stale  # where it is a case, and comes out right
+
+
+def test_an_unsteady_edge_case_is_asked_until_it_shows(tmp_path: Path) -> None:
+    """`Chancy` answers rightly at first: agreement by chance is none."""
+    edge = "edge.empty_sum"
+    assert outcome_of(judged("Chancy"), edge) == "agrees"
+    known = entry(
+        checks=f"l1/chancy/*/*/*/{edge}",
+        when="",
+        unsteady=True,
+        envelope={"answers": [7]},
+        witness={"dtype": "float64", "check": edge},
+    )
+    result = judged("Chancy", written(tmp_path, known))
+    assert outcome_of(result, edge) == "fails"
+    assert not result.stale
+
+
+def outcome_of(result: CellResult, name: str) -> str:
+    return next(check.outcome for check in result.checks if check.check == name)
+
+
 # Coverage
 
 
-def plan(adapter: str, *known: Path, dtype: str = "float64", criteria: tuple[str, ...] = ("l1",)) -> Plan:
-    return make_plan(Options((f"tests.faulty:{adapter}",), criteria, dtypes=(dtype,), effort="quick", known=known))
+def plan(
+    adapter: str, *known: Path, dtype: str = "float64", criteria: tuple[str, ...] = ("l1",), seed: int = 0
+) -> Plan:
+    framework = (f"tests.faulty:{adapter}",)
+    return make_plan(Options(framework, criteria, dtypes=(dtype,), effort="quick", seed=seed, known=known))
 
 
-def judged(adapter: str, *known: Path) -> CellResult:
-    planned = plan(adapter, *known)
+def judged(adapter: str, *known: Path, dtype: str = "float64", seed: int = 0) -> CellResult:
+    planned = plan(adapter, *known, dtype=dtype, seed=seed)
     return judge_cell(planned, planned.cells[0])
 
 

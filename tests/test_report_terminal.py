@@ -10,7 +10,8 @@ import pytest
 from conformance.errors import FileError
 from conformance.record.results import write_results
 from conformance.report.commands import diff, report
-from conformance.report.terminal import summary
+from conformance.report.terminal import conventions_table, summary
+from conformance.report.view import conventions
 from conformance.report.words import clean, number, one_line, share, size, ulps
 from tests.report_samples import CRITERIA, cell, check, document, realistic
 
@@ -43,7 +44,7 @@ def test_what_is_wrong_stands_worst_first_with_its_numbers(text: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "l1 gradient.input at input == target, torch (float64, float32): 0, 1/2",
+        "l1           input == target  input          torch 2.13.0  flattest, steepest  float64, float32",
         "l1 edge.empty_mean, torch (float64, float32): differs",
         "torch-9: matches no check",
         "torch-17: not seen on 2.13.0",
@@ -161,3 +162,36 @@ def test_report_refuses_bad_files(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be written"):
         report(good, tmp_path)
     assert not (tmp_path / "out.html").exists()
+
+
+# Conventions
+
+
+def convention(check_name: str, dtype: str, *points: str) -> dict[str, Any]:
+    kinks = [{"kink": "tie", "chosen": dict.fromkeys(points, 1)}]
+    return check("agrees", f"gradient.{check_name}", cell("l1", dtype), conventions=kinks)
+
+
+def test_inputs_and_dtypes_that_take_the_same_points_share_a_row() -> None:
+    same = [convention(name, dtype, "flattest") for name in ("input", "target") for dtype in ("float64", "float32")]
+    (row,) = conventions({"checks": same})
+    assert (row.inputs, row.points) == (("input", "target"), ("flattest",))
+    assert [place.split()[0] for place in row.where] == ["float64", "float32"]
+
+
+def test_what_takes_other_points_has_a_row_of_its_own() -> None:
+    checks = [convention("input", "float64", "flattest"), convention("input", "float32", "flattest", "middle")]
+    checks.append(convention("target", "float64", "steepest"))
+    rows = conventions({"checks": checks})
+    assert [(row.inputs, row.points, [place.split()[0] for place in row.where]) for row in rows] == [
+        (("input",), ("flattest",), ["float64"]),
+        (("input",), ("flattest", "middle"), ["float32"]),
+        (("target",), ("steepest",), ["float64"]),
+    ]
+
+
+def test_a_foreign_kink_cannot_break_the_table() -> None:
+    foul = convention("input", "float64", "x\n| y \x1b[2J")
+    table = conventions_table([{"checks": [foul], "run": {"frameworks": {}}}], "github")
+    assert len(table.splitlines()) == 3
+    assert "\x1b" not in table

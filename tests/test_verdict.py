@@ -13,7 +13,7 @@ from conformance.cases.case import Case
 from conformance.record.model import roll_up
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers, half_ulp, ulp
-from conformance.verdict.compare import AGREES, ERROR, FAILS, INACCURATE, NAMES, UNDECIDED, Judged, judge
+from conformance.verdict.compare import AGREES, ERROR, FAILS, INACCURATE, NAMES, POINTS, UNDECIDED, Judged, judge
 from conformance.verdict.message import distance, full, headline
 from conformance.verdict.tally import Finding, Tally, worst_element
 
@@ -205,13 +205,23 @@ def test_ulps_of_a_wrong_zero_count_in_the_wanted_numbers_ulps() -> None:
 
 
 def test_the_point_taken_at_a_kink_is_noted() -> None:
-    for answer, share in ((-1.0, 0.0), (0.0, 0.5), (1.0, 1.0)):
+    points = {-1.0: "steepest", 0.0: "flattest", 1.0: "steepest", 0.5: "between"}  # of [-1, 1]
+    for answer, point in points.items():
         found = judged(wanted(0.0, below=1, above=1), answer)
         assert found.at_kink[0]
-        assert found.chosen[0] == share
+        assert POINTS[found.chosen[0]] == point
     away = judged(wanted(0.5), 0.5)
     assert not away.at_kink[0]
-    assert math.isnan(away.chosen[0])
+    assert away.chosen[0] == -1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_point_is_named_by_how_steep_it_is_whichever_way_the_slope_goes(sign: int) -> None:
+    for answer, point in ((0.0, "flattest"), (2.0, "steepest"), (1.0, "middle"), (0.5, "between")):
+        interval = {"above": 2} if sign > 0 else {"below": 2}
+        assert POINTS[judged(wanted(0.0, **interval), sign * answer).chosen[0]] == point
+    away = wanted(sign * 1.0, below=1 - sign, above=1 + sign)  # from 1 to 3, or from -3 to -1
+    assert [POINTS[judged(away, sign * answer).chosen[0]] for answer in (1.0, 3.0)] == ["flattest", "steepest"]
 
 
 def test_an_overflow_is_noted_as_one() -> None:

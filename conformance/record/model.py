@@ -58,7 +58,7 @@ class Check:
     known: list[str] = field(default_factory=list)  # ids of the known differences that cover cases of this check
     conventions: list[dict[str, Any]] = field(
         default_factory=list
-    )  # {"kink", "chosen": {share of the interval: cases}}
+    )  # {"kink", "chosen": {point of the interval: elements}}
 
     def to_json(self) -> dict[str, Any]:
         """The check as the results file holds it."""

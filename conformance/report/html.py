@@ -82,7 +82,10 @@ def context(docs: Sequence[Doc]) -> dict[str, Any]:
             for name, row in left_open(doc).items()
             for c, o in row.items()
         ],
-        "conventions": _side_by_side((label(doc, g.framework), g) for doc in docs for g in conventions(doc)),
+        "conventions": sorted(
+            ((label(doc, row.framework), row) for doc in docs for row in conventions(doc)),
+            key=lambda item: (item[1].criterion, item[1].kink, item[0], item[1].inputs),
+        ),
         "choices": _side_by_side((label(doc, g.framework), g) for doc in docs for g in choices(doc)),
         "unsupported": [(_names(doc), r) for doc in docs for r in unsupported(doc)],
         "not_run": [(_names(doc), r) for doc in docs for r in not_run(doc)],

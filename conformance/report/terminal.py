@@ -56,7 +56,7 @@ def summary(doc: Mapping[str, Any], width: int = 80, limit: int = LIMIT, ascii_o
         *_matrices(doc, width),
         *(_problems(name, checks, width, limit) for name, checks in problems(doc)),
         _undecided(doc, width),
-        _groups("Points taken where the gradient is a choice", conventions(doc), width, limit),
+        _conventions(doc, width, limit),
         _groups("Left open by the mathematics: fails nobody", choices(doc), width, limit),
         _plain("Stale known differences: remove or renew them", doc["run"]["stale"], width, None),
         _plain("Known differences that may be fixed upstream", doc["run"]["fixed_upstream"], width, limit),
@@ -140,6 +140,30 @@ def _problems(name: str, checks: Sequence[Mapping[str, Any]], width: int, limit:
         if command and name == "new":
             lines.append(f"    {one_line(command, 10**6)}")
     return _titled(TITLES[name], lines, len(checks), limit)
+
+
+def _conventions(doc: Mapping[str, Any], width: int, limit: int) -> list[str]:
+    rows = conventions(doc)
+    lines = conventions_table([doc], "simple").splitlines()
+    shown = [line[: width - 2].rstrip() for line in lines[: limit + 2]]
+    return _titled("Points taken where the gradient is a choice", [f"  {line}" for line in shown], len(rows), limit)
+
+
+def conventions_table(docs: Sequence[Mapping[str, Any]], style: str) -> str:
+    """Which subgradient each framework takes, a row for each kink, in a style of tabulate's."""
+    from tabulate import tabulate
+
+    found = sorted(
+        (row.criterion, row.kink, ", ".join(row.inputs), label(doc, row.framework), ", ".join(row.points), row.where)
+        for doc in docs
+        for row in conventions(doc)
+    )
+    cells = [
+        [one_line(text, 40) for text in (*texts, ", ".join(dict.fromkeys(place.split()[0] for place in where)))]
+        for *texts, where in found
+    ]
+    heads = ["criterion", "kink", "gradient by", "framework", "takes", "in"]
+    return tabulate(cells, heads, tablefmt=style, disable_numparse=True)
 
 
 def _groups(title: str, groups: Sequence[Group], width: int, limit: int) -> list[str]:

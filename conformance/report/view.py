@@ -16,6 +16,7 @@ from conformance.report.words import dtype_rank
 Doc = Mapping[str, Any]
 Check = Mapping[str, Any]
 STANDINGS = ("new", "added", "as before", "known wrong", "inaccurate", "known inaccurate")  # worst first
+Place = tuple[tuple[int, str], str]  # a dtype's rank, and "float32 cpu eager"
 
 
 @dataclass(frozen=True)
@@ -134,19 +135,34 @@ def choices(doc: Doc) -> list[Group]:
     return _grouped(rows)
 
 
-def conventions(doc: Doc) -> list[Group]:
-    """Which point each framework takes at a kink."""
-    rows = []
+@dataclass(frozen=True)
+class Convention:
+    """The points that a framework takes at a kink, for gradients by several inputs."""
+
+    criterion: str
+    kink: str
+    framework: str
+    points: tuple[str, ...]
+    where: tuple[str, ...]  # "float32 cpu eager", …
+    inputs: tuple[str, ...]
+
+
+def conventions(doc: Doc) -> list[Convention]:
+    """Which subgradient each framework takes, by kink. Places that take the same points share a row; so do inputs."""
+    places: dict[tuple[str, str, str, tuple[str, ...], str], list[Place]] = {}
     for check in doc["checks"]:
         for item in check["conventions"]:
-            chosen = item.get("chosen", {})
-            text = ", ".join(sorted(chosen)) or ", ".join(f"{k}: {v}" for k, v in sorted(item.items()) if k != "kink")
-            subject = f"{check['check']} at {item.get('kink', 'a kink')}"
-            rows.append(((check["framework"], check["criterion"], subject, "", text), _where(check)))
-    return _grouped(rows)
+            kink, points = str(item.get("kink", "a kink")), tuple(sorted(item.get("chosen", {})))
+            key = (check["criterion"], kink, check["framework"], points, check["check"].removeprefix("gradient."))
+            places.setdefault(key, []).append(_where(check))
+    inputs: dict[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for (criterion, kink, framework, points, name), found in places.items():
+        where = tuple(text for _, text in sorted(found))
+        inputs.setdefault((criterion, kink, framework, points, where), []).append(name)
+    return [Convention(*row, tuple(sorted(inputs[row]))) for row in sorted(inputs)]
 
 
-def _where(check: Check) -> tuple[tuple[int, str], str]:
+def _where(check: Check) -> Place:
     return dtype_rank(check["dtype"]), f"{check['dtype']} {check['device']} {check['mode']}"
 
 

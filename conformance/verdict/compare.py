@@ -21,6 +21,8 @@ Mask = NDArray[np.bool_]
 
 NAMES = ("agrees", "undecided", "differs", "inaccurate", "error", "fails")
 AGREES, UNDECIDED, DIFFERS, INACCURATE, ERROR, FAILS = range(6)
+# Where in an interval of slopes an answer lies: at the point nearest to 0, at the end farthest from it, in the middle.
+POINTS = ("flattest", "steepest", "middle", "between")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Judged:
     ratio: Float  # error over the tight budget; inf where a special value is wrong
     answer: Float
     at_kink: Mask  # where the mathematics leaves a choice
-    chosen: Float  # which point of the interval was taken there, from 0 to 1
+    chosen: NDArray[np.int8]  # which of POINTS was taken there; -1 where there is no choice
     overflowed: Mask  # inaccurate because an intermediate passed the largest number
     vacuous: Mask  # undecided because the budget is wider than the number
     multiple: Float | None = None  # of the direction up to which the gradient is defined
@@ -80,10 +82,19 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     ratio = np.where(finite, ratio, np.where(severity >= INACCURATE, np.inf, 0.0))
     width = n.below + n.above
     at_kink = finite & (width > 0) & np.isfinite(width)
-    chosen = np.where(at_kink, (off + n.below) / width, np.nan)
+    chosen = np.where(at_kink, _point(n, (off + n.below) / width), -1).astype(np.int8)
     # A zero by cancellation may be certified with an error of many of its ulps: these are not the answer's.
     ulps = np.where(finite, np.maximum(distance - n.error, 0) / ulp(size, fmt), np.nan)
     return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, wide, multiple)
+
+
+def _point(n: Numbers, share: Float) -> Levels:
+    """Which of POINTS an answer is that lies at `share` of its interval, from the lower end (0) to the upper (1)."""
+    low, high, near = n.high - n.below, n.high + n.above, 1e-6
+    flattest = np.abs(share - (np.clip(0.0, low, high) - low) / (high - low)) < near
+    further = np.abs(np.where(share < 0.5, low, high)) >= np.maximum(np.abs(low), np.abs(high)) * (1 - near)
+    steepest = further & (np.abs(share - 0.5) > 0.5 - near)
+    return np.select([flattest, steepest, np.abs(share - 0.5) < near], [0, 1, 2], 3)
 
 
 def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sound: Float) -> tuple[Levels, Mask]:

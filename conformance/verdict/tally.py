@@ -14,7 +14,7 @@ from conformance.cases.case import Case
 from conformance.record.model import roll_up
 from conformance.reference.formats import Format
 from conformance.reference.numbers import ulp
-from conformance.verdict.compare import AGREES, INACCURATE, NAMES, UNDECIDED, Judged
+from conformance.verdict.compare import AGREES, INACCURATE, NAMES, POINTS, UNDECIDED, Judged
 
 WRITTEN = 10_000  # numbers; a case of more is kept by its recipe
 
@@ -113,9 +113,9 @@ class Tally:
 
     def convention(self, kink: str, judged: Judged, there: NDArray[np.bool_]) -> None:
         """Which point of the interval was taken, where there was a choice and the named kink is."""
-        shares = judged.chosen[judged.at_kink & there & (judged.severity == AGREES)]
-        if shares.size:
-            self.conventions.setdefault(kink, Counter()).update(_share(float(share)) for share in shares)
+        points = judged.chosen[judged.at_kink & there & (judged.severity == AGREES)]
+        if points.size:
+            self.conventions.setdefault(kink, Counter()).update(POINTS[point] for point in points.tolist())
 
     def note_multiple(self, output: str, judged: Judged) -> None:
         """Which multiple of a direction a framework adds, where the gradient is defined up to multiples of it."""
@@ -134,9 +134,3 @@ class Tally:
         """The worst of the cases that no known difference covers; None where that is agreement."""
         worst = roll_up(self.new_counts.elements())
         return worst if worst in NAMES[INACCURATE:] else None
-
-
-def _share(share: float) -> str:
-    named = {0.0: "0", 0.5: "1/2", 1.0: "1"}
-    nearest = min(named, key=lambda point: abs(point - share))
-    return named[nearest] if abs(nearest - share) < 1e-6 else "between"
