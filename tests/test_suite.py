@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from conformance import Environment, load_adapter
+from conformance.cases.plan import stacks
 from conformance.errors import AdapterError, ConformanceError, UsageError
 from conformance.record.journal import Journal
 from conformance.record.model import Check, new_of
 from conformance.record.results import first_fault, results_of, run_info
 from conformance.spec import load_specs, specs_folder
+from conformance.suite.cell import CellJudge
 from conformance.suite.options import Options
 from conformance.suite.plan import Plan, make_plan
 from conformance.suite.run import CellResult, command_for, judge_cell
@@ -280,3 +283,18 @@ def test_a_spec_of_ones_own_is_judged_by_the_formula(tmp_path: Any) -> None:
     plan = make_plan(Options(("numpy",), ("my_l1",), dtypes=("float64",), effort="quick", specs=(tmp_path,)))
     found = {check.check: check for check in judge_cell(plan, plan.cells[0]).checks}
     assert found["gradient.input"].outcome in {"agrees", "inaccurate"}, found["gradient.input"].message
+
+
+def test_no_reference_is_worked_out_for_what_is_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*args: object, **more: object) -> None:
+        raise AssertionError("the reference was asked")
+
+    plan = plan_of("RaisesUnsupported")
+    judge = CellJudge(
+        plan.specs["l1"], load_adapter("tests.faulty:RaisesUnsupported"), Environment({}), plan.cells[0], (), ""
+    )
+    monkeypatch.setattr("conformance.suite.cell.evaluate_stack", never)
+    stack = next(stacks(plan.specs["l1"], "float64", "quick"))
+    judge.judge_stack(stack)
+    counts = {check.check: check.counts for check in judge.checks()}
+    assert counts == {name: {"unsupported": len(stack)} for name in GENERATED}

@@ -36,6 +36,11 @@ class Answers:
     problems: list[dict[str, Problem]]
     warnings: set[str] = field(default_factory=set)
 
+    @property
+    def are_unsupported(self) -> bool:
+        """Whether the framework offers none of the cases."""
+        return all("" in found and found[""].severity == UNSUPPORTED for found in self.problems)
+
     def problem(self, output: str, k: int) -> Problem | None:
         """What is wrong with this output of case k."""
         found = self.problems[k]

@@ -82,7 +82,11 @@ class CellJudge:
         self.cases += len(stack)
         ratios: dict[str, float] = {}
         wrt = self.wrt(tuple(stack.inputs))
-        numbers, answers = self.evaluate(stack, wrt)
+        answers = self._judged_answers(stack, wrt)
+        if answers.are_unsupported:  # the reference would be worked out for nothing
+            self._note_all_unsupported(("value", *wrt), answers)
+            return ratios
+        numbers = self._numbers(stack, wrt)
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
@@ -94,10 +98,7 @@ class CellJudge:
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
-        numbers = self._numbers(stack, wrt)
-        answers = self._answers(stack, wrt)
-        self.warnings |= answers.warnings
-        return numbers, answers
+        return self._numbers(stack, wrt), self._judged_answers(stack, wrt)
 
     def yardstick(self, stack: Stack, wrt: Sequence[str]) -> Yardstick | None:
         """The framework's answers in a wider dtype, if the stack's is a narrow one and it offers both."""
@@ -113,6 +114,18 @@ class CellJudge:
             numbers, ways = certify(self.spec, stack, found)
         self.ways += ways
         return numbers
+
+    def _judged_answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
+        answers = self._answers(stack, wrt)
+        self.warnings |= answers.warnings
+        return answers
+
+    def _note_all_unsupported(self, outputs: Sequence[str], answers: Answers) -> None:
+        for output in outputs:
+            check = "value" if output == "value" else f"gradient.{output}"
+            self.tally(check).recipes += 1
+            for found in answers.problems:
+                self.note_unsupported(self.tally(check), check, found[""])
 
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
