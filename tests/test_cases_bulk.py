@@ -45,7 +45,7 @@ def bulk_of(name: str, dtype: str = "float32", seed: int = 0) -> Case:
 
 @pytest.mark.parametrize(("spec", "dtype"), CELLS)
 def test_every_cell_has_a_case_of_100_000_elements(spec: Any, dtype: str) -> None:
-    (recipe,) = (recipe for recipe in recipes(spec, dtype, "default", 1) if recipe.is_bulk)
+    recipe, *_ = (recipe for recipe in recipes(spec, dtype, "thorough", 1) if recipe.is_bulk)
     stack = expand(spec, dtype, recipe)
     assert len(stack) == 1
     assert ENOUGH <= max(array.size for array in stack.inputs.values()) <= 1.05 * ENOUGH
@@ -60,6 +60,21 @@ def test_efforts_say_how_many(spec: Any) -> None:
     counts = {effort: sum(r.is_bulk for r in recipes(spec, "float32", effort)) for effort in ("quick", "default")}
     assert counts == {"quick": 0, "default": 1}
     assert EFFORTS["thorough"].bulk >= 8
+
+
+@EVERY
+def test_the_two_halves_take_turns(spec: Any) -> None:
+    turns = [
+        {dtype: sum(r.is_bulk for r in recipes(spec, dtype, "default", seed)) for dtype in ("bfloat16", "float16")}
+        for seed in range(8)
+    ]
+    assert all(sum(counts.values()) == 1 for counts in turns)
+    assert {counts["float16"] for counts in turns} == {0, 1}
+
+
+def test_so_each_of_them_has_large_reductions() -> None:
+    shares = [sum(r.is_bulk for s in SPECS.values() for r in recipes(s, d)) for d in ("bfloat16", "float16")]
+    assert min(shares) >= 5
 
 
 @EVERY

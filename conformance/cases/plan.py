@@ -49,6 +49,9 @@ EFFORTS: Mapping[str, Effort] = {
 }
 
 
+TURNS = ("bfloat16", "float16")
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What was drawn: recipes, cases, and of the feasible pairs of levels those that some recipe held."""
@@ -70,8 +73,15 @@ def _planned(spec: Spec, dtype: str, effort: Effort, seed: int) -> Iterator[Reci
     """The recipes that do not come from Hypothesis."""
     for i, row in enumerate(covering_rows(space_for(spec, dtype))[: effort.covering]):
         yield covering_recipe(row, spec.name, dtype, seed, i)
-    for i in range(effort.bulk):
+    for i in range(_bulks(spec, dtype, effort, seed)):
         yield bulk_recipe(space_for(spec, dtype, is_bulk=True), spec.name, dtype, seed, i)
+
+
+def _bulks(spec: Spec, dtype: str, effort: Effort, seed: int) -> int:
+    """How many recipes of 100,000 elements; where it is one, bfloat16 and float16 take turns, since they cost twice."""
+    if effort.bulk != 1 or dtype not in TURNS:
+        return effort.bulk
+    return int(TURNS[digest("turn", spec.name, seed) % len(TURNS)] == dtype)
 
 
 def stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Stack]:

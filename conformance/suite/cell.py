@@ -21,7 +21,7 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.yardstick import Yardstick, has_yardstick, widened
+from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full, headline
@@ -102,7 +102,8 @@ class CellJudge:
 
     def yardstick(self, stack: Stack, wrt: Sequence[str]) -> Yardstick | None:
         """The framework's answers in a wider dtype, if the stack's is a narrow one and it offers both."""
-        if not has_yardstick(stack.dtype, self.environment.dtypes):
+        size = sum(array.size for array in stack.inputs.values())
+        if size > MOST_MEASURED or not has_yardstick(stack.dtype, self.environment.dtypes):
             return None
         wide = widened(stack)
         return Yardstick(stack, self._answers(wide, wrt), lambda: self._numbers(wide, wrt))

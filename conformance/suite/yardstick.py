@@ -20,6 +20,7 @@ from conformance.suite.calls import Answers
 from conformance.verdict.compare import AGREES, judge
 
 Float = NDArray[np.float64]
+MOST_MEASURED = 10_000  # numbers of a stack; a larger one costs more time than its few open verdicts are worth
 WIDER: Mapping[str, str] = {"float16": "float32", "bfloat16": "float32"}
 
 
