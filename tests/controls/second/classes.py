@@ -13,8 +13,8 @@ from tests.controls.parts import (
     classes_last,
     one_by_one,
     over_positions,
-    relative,
     share,
+    slope_of_all,
     weighted,
 )
 from tests.controls.second.elementwise import sigmoid, softplus
@@ -49,9 +49,7 @@ def cross_entropy(g: Given) -> Answer:
     slope = (p - hit) * share(g, w, divisor)[..., None]
     if smoothing > 0:
         soft = -one_by_one(weighted(weight, log_p)) / g.constant(x.shape[-1])
-        part, largest = relative(weight)
-        part = part / g.constant(x.shape[-1])
-        by_soft = weighted(p * one_by_one(part)[..., None] - part, share(g, largest, divisor))
+        by_soft = slope_of_all(g, SECOND, weight, p, divisor) / g.constant(x.shape[-1])
         hard = soft if smoothing == 1 else hard * (1 - smoothing) + soft * smoothing
         slope = slope * (1 - smoothing) + by_soft * smoothing
     loss, slope = np.where(kept, hard, 0), np.where(kept[..., None], slope, 0)
