@@ -137,10 +137,13 @@ def at(x: Array, index: Array) -> Array:
     return np.take_along_axis(x, index[..., None], axis=-1)[..., 0]
 
 
-def relative(w: Array) -> tuple[Array, Array]:
-    """Weights over the last axis as parts of the largest, and the largest."""
-    largest = w.max(axis=-1, keepdims=True)
-    return w / np.where(largest > 0, largest, 1), largest
+def slope_of_all(g: Given, way: Way, w: Array, p: Array, divisor: Array) -> Array:
+    """The slope of -sum(w log p) by the logits, p sum(w) - w, in the weights' shares of the divisor. Where a share is
+    infinite, the weights are taken as parts of the largest one, so that the sign of the difference is known."""
+    part, largest = share(g, w, divisor), w.max(axis=-1, keepdims=True)
+    relative = w / np.where(largest > 0, largest, 1)
+    of_relative = weighted(p * way.total(relative)[..., None] - relative, share(g, largest, divisor))
+    return np.where(np.isfinite(part), weighted(p, way.total(part)[..., None]) - part, of_relative)
 
 
 def over_positions(w: Array, rank: int) -> Array:

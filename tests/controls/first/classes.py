@@ -15,8 +15,8 @@ from tests.controls.parts import (
     classes_last,
     over_positions,
     pairwise,
-    relative,
     share,
+    slope_of_all,
     weight_of,
     weighted,
 )
@@ -62,9 +62,7 @@ def cross_entropy(g: Given) -> Answer:
     if smoothing > 0:
         classes = g.constant(x.shape[-1])
         loss = loss + smoothing * (pairwise(weighted(weight, -log_p)) / classes)
-        part, largest = relative(weight)
-        by_soft = (pairwise(part)[..., None] * p - part) / classes
-        slope = slope + smoothing * weighted(by_soft, share(g, largest, divisor))
+        slope = slope + smoothing * (slope_of_all(g, FIRST, weight, p, divisor) / classes)
     loss, slope = np.where(kept, loss, 0), np.where(kept[..., None], slope, 0)
     return FIRST.reduced(g, loss, {"input": classes_back(slope)}, divisor)
 

@@ -13,8 +13,8 @@ from tests.controls.parts import (
     classes_last,
     one_by_one,
     over_positions,
-    relative,
     share,
+    slope_of_all,
     weighted,
 )
 from tests.controls.second.elementwise import sigmoid, softplus
@@ -48,11 +48,8 @@ def cross_entropy(g: Given) -> Answer:
     hard = weighted(w, -_picked(hit, log_p))
     slope = (p - hit) * share(g, w, divisor)[..., None]
     if smoothing > 0:
-        each = weight / g.constant(x.shape[-1])
-        soft = -one_by_one(weighted(each, log_p))
-        part, largest = relative(weight)
-        part = part / g.constant(x.shape[-1])
-        by_soft = weighted(p * one_by_one(part)[..., None] - part, share(g, largest, divisor))
+        soft = -one_by_one(weighted(weight, log_p)) / g.constant(x.shape[-1])
+        by_soft = slope_of_all(g, SECOND, weight, p, divisor) / g.constant(x.shape[-1])
         hard = soft if smoothing == 1 else hard * (1 - smoothing) + soft * smoothing
         slope = slope * (1 - smoothing) + by_soft * smoothing
     loss, slope = np.where(kept, hard, 0), np.where(kept[..., None], slope, 0)
@@ -110,6 +107,6 @@ def multilabel_margin(g: Given) -> Answer:
 def multilabel_soft_margin(g: Given) -> Answer:
     """One softplus, and the gradient sigmoid(x) - t."""
     x, t = g["input"], g["target"]
-    w = over_positions(g.class_weight(x.shape[-1]), x.ndim) / g.constant(x.shape[-1])
-    loss = one_by_one(weighted(w, (1 - t) * x + softplus(-x)))
-    return SECOND.reduced(g, loss, {"input": (sigmoid(x) - t) * w, "target": -x * w})
+    w, classes = over_positions(g.class_weight(x.shape[-1]), x.ndim), g.constant(x.shape[-1])
+    loss = one_by_one(weighted(w, (1 - t) * x + softplus(-x))) / classes
+    return SECOND.reduced(g, loss, {"input": (sigmoid(x) - t) * w / classes, "target": weighted(w, -x) / classes})
