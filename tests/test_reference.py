@@ -292,6 +292,12 @@ def test_where_every_other_class_is_masked_the_loss_is_zero() -> None:
     assert found.gradients["input"].tolist() == [[0.0, 0.0, 0.0]]
 
 
+def test_where_all_classes_are_masked_the_smoothed_loss_has_no_gradient() -> None:
+    found = evaluate("cross_entropy", {"input": [-INF, -INF], "target": 0}, {"label_smoothing": 1})
+    assert np.isnan(found.value)
+    assert np.isnan(found.gradients["input"]).all()
+
+
 def test_a_masked_target_costs_everything() -> None:
     assert evaluate("cross_entropy", {"input": [[0.0, -INF]], "target": [1]}).value == INF
 

@@ -6,6 +6,7 @@ the arithmetic of the tape, so its error is analysed like any other number's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,12 @@ def _logsumexp(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, .
 
 
 def _log_softmax(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
-    o, axes = tape.algebra, tape.axes(node)
-    p = o.softmax(tape.term(node.args[0]), axes, None)
+    o, axes, x = tape.algebra, tape.axes(node), tape.term(node.args[0])
+    a, p = o.arithmetic, o.softmax(x, axes, None)
+    # Where all are -inf the shares are 0/0, as the value is; softmax itself calls them 0, for sums over nothing.
+    nothing = a.compare("==", a.max(x.data, axes), a.constant(-math.inf)).true
+    if nothing.any():
+        p = Term(a.select(nothing, a.constant(math.nan), p.data))
     return (o.sub(g, o.mul(p, o.sum(g, axes))),)
 
 
