@@ -36,7 +36,8 @@ def test_no_control_fails(criterion: str, dtype: str) -> None:
     assert set(panel.scores) == {"rounded", "first", "second"} | ({"torch64"} if dtype == "float32" else set())
     agreed = {name: score.counts["agrees"] / score.cases for name, score in panel.scores.items()}
     assert agreed["first"] > 0.5
-    assert agreed["rounded"] >= max(agreed["first"], agreed["second"])  # nobody can do better
+    if not panel.spec.modulo:  # where a direction is taken out of the answer, with what rounding put there
+        assert agreed["rounded"] >= max(agreed["first"], agreed["second"])  # nobody can do better
 
 
 class Mutant(First):

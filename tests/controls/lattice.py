@@ -67,6 +67,8 @@ def by_class(paths: Paths, shares: Array) -> Array:
 
 def losses(g: Given, paths: Paths, way: Way, log_likelihood: Array, shares: Array) -> tuple[Array, dict[str, Array]]:
     """The losses and their slopes, in the shapes of the case: `none` only is left to reduce."""
+    empty = paths.frames == 0  # of no frames: nothing is certain of no labels, and else impossible
+    log_likelihood = np.where(empty, np.where(paths.labels == 0, 0, -np.inf), log_likelihood).astype(g.dtype)
     impossible = log_likelihood == -np.inf
     none = impossible & g.parameters["zero_infinity"]
     loss = np.where(none, 0, -log_likelihood)

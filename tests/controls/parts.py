@@ -113,6 +113,17 @@ def share(g: Given, w: Array, divisor: Array | None) -> Array:
     return np.asarray(w / divisor.reshape(-1, *(1,) * (w.ndim - 1)))
 
 
+def fitted(x: Array, rank: int) -> Array:
+    """x with a last axis of one number where it lacks the last of `rank` axes."""
+    return x if x.ndim == rank else x[..., None]
+
+
+def for_each(x: Array, slope: Array, total: Callable[[Array], Array]) -> Array:
+    """The slopes by x, added up over the elements that share a number of it."""
+    alone = fitted(x, slope.ndim).shape == slope.shape
+    return (slope if alone else total(slope)).reshape(x.shape)
+
+
 def weights_total(g: Given, way: Way) -> Array | None:
     """What a mean over weighted elements is divided by; None: the count."""
     return way.total(g["weight"].reshape(len(g["weight"]), -1)) if "weight" in g.inputs else None

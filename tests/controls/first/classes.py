@@ -39,8 +39,9 @@ def softmax(x: Array) -> tuple[Array, Array]:
 
 
 def _log_odds(x: Array, target: Array) -> Array:
-    """logsumexp of x_j - x_t over the classes j other than t."""
-    others = np.where(np.arange(x.shape[-1]) == target[..., None], -np.inf, x - at(x, target)[..., None])
+    """logsumexp of x_j - x_t over the classes j other than t; a forbidden class adds nothing."""
+    absent = (np.arange(x.shape[-1]) == target[..., None]) | (x == -np.inf)
+    others = np.where(absent, -np.inf, x - at(x, target)[..., None])
     others = others.astype(x.dtype)
     peak = others.max(axis=-1)
     finite = np.where(np.isfinite(peak), peak, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import FIRST, Answer, Array, Given, share, weighted, weights_total
+from tests.controls.parts import FIRST, Answer, Array, Given, fitted, for_each, share, weighted, weights_total
 
 
 def l1(g: Given) -> Answer:
@@ -121,8 +121,10 @@ def poisson_nll(g: Given) -> Answer:
 
 
 def gaussian_nll(g: Given) -> Answer:
-    error, v = g["input"] - g["target"], np.maximum(g["var"], g.real("eps"))
+    error = g["input"] - g["target"]
+    v = np.maximum(fitted(g["var"], error.ndim), g.real("eps"))
     full = g.constant(np.log(2 * np.pi) / 2 if g.parameters["full"] else 0)
     loss = (np.log(v) + error * error / v) / 2 + full
     slope = error / v
-    return FIRST.reduced(g, loss, {"input": slope, "target": -slope, "var": (1 - slope * error) / v / 2})
+    by_var = for_each(g["var"], (1 - slope * error) / v / 2, FIRST.total)
+    return FIRST.reduced(g, loss, {"input": slope, "target": -slope, "var": by_var})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import SECOND, Answer, Array, Given, share, weighted, weights_total
+from tests.controls.parts import SECOND, Answer, Array, Given, fitted, for_each, share, weighted, weights_total
 
 
 def l1(g: Given) -> Answer:
@@ -127,7 +127,8 @@ def poisson_nll(g: Given) -> Answer:
 def gaussian_nll(g: Given) -> Answer:
     """By the standard score z = e / sqrt(v); the logarithm by its distance from 1, where v is near it."""
     eps = g.real("eps")
-    v = np.where(g["var"] < eps, eps, g["var"])
+    v = fitted(g["var"], g["input"].ndim)
+    v = np.where(v < eps, eps, v)
     near = (2 * v >= 1) & (v <= 2)
     log = np.where(near, np.log1p(np.where(near, v - 1, 0)), np.log(v))
     error = g["target"] - g["input"]
@@ -136,4 +137,5 @@ def gaussian_nll(g: Given) -> Answer:
     if g.parameters["full"]:
         loss = loss + g.constant(np.log(2 * np.pi) / 2)
     slope = error / v
-    return SECOND.reduced(g, loss, {"input": -slope, "target": slope, "var": (1 - z * z) / 2 / v})
+    by_var = for_each(g["var"], (1 - z * z) / 2 / v, SECOND.total)
+    return SECOND.reduced(g, loss, {"input": -slope, "target": slope, "var": by_var})
