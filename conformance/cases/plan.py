@@ -43,7 +43,7 @@ class Effort:
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "quick": Effort(covering=22, random=8, total=30),
+    "quick": Effort(covering=18, random=6, total=24),
     "default": Effort(covering=None, random=40, total=120, bulk=1),
     "thorough": Effort(covering=None, random=2000, bulk=8, climbs=True),
 }
