@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import flint
 import numpy as np
 from flint import arb
 
@@ -22,8 +20,9 @@ from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.ball import Ball
 from conformance.reference.balls import SAFETY
+from conformance.reference.escalate import precision
 from conformance.reference.formats import FORMATS
-from conformance.reference.quad import quad, split
+from conformance.reference.quad import QUAD, quad, split
 from conformance.reference.reductions import Balls
 
 Row = Sequence[arb]
@@ -33,27 +32,16 @@ BITS = 16000  # more than sigmoid(2^13) needs, which is 1 - 2^-11819
 ROWS, COLUMNS = 12, 4
 
 
-@contextmanager
-def precision(bits: int = BITS) -> Iterator[None]:
-    """flint's working precision, within a block."""
-    before = flint.ctx.prec
-    flint.ctx.prec = bits
-    try:
-        yield
-    finally:
-        flint.ctx.prec = before
-
-
 def exact(x: np.ndarray) -> list[arb]:
-    """The numbers of a binary128 array, digit for digit, whatever their exponent."""
-    rest, exponents = np.frexp(x.ravel())
-    parts = []
+    """The numbers of a binary128 or long double array, digit for digit, whatever their size."""
+    mantissa, exponent = np.frexp(np.ravel(x))
+    rest, parts = mantissa.astype(QUAD) if mantissa.dtype != QUAD else mantissa, []
     for _ in range(3):
         high, _ = split(rest)
         parts.append(high)
         rest = rest - quad(high)
-    columns = zip(*parts, exponents, strict=True)
-    return [_total([arb(float(p)) for p in digits]) * arb(2) ** int(e) for *digits, e in columns]
+    columns = zip(exponent.tolist(), *parts, strict=True)
+    return [sum((arb(float(p)) for p in column), arb(0)) * arb(2) ** int(e) for e, *column in columns]
 
 
 def numbers(seed: int, n: int, low: int = -30, high: int = 5) -> np.ndarray:
@@ -170,7 +158,7 @@ def check(name: str) -> None:
 def _check_rows(item: Primitive, x: np.ndarray, y: np.ndarray, t: np.ndarray) -> None:
     found = _evaluated(item, x, y, t)
     names = ("value", "x", "y") if item.y else ("value", "x")
-    with precision():
+    with precision(BITS):
         want: dict[str, list[arb]] = {name: [] for name in names}
         for a, b, label in zip(x, y, t, strict=True):
             row, other = ([arb(float(v)) for v in part] for part in (a, b))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import flint
 import numpy as np
 import pytest
 from flint import arb
@@ -18,44 +16,19 @@ from conformance.formula.node import walk
 from conformance.formula.parse import FUNCTIONS
 from conformance.reference.ball import Ball, C
 from conformance.reference.balls import SAFETY
+from conformance.reference.escalate import precision
 from conformance.reference.formats import FORMATS, sum_factor
 from conformance.reference.functions import FUNCTIONS as VALUES
-from conformance.reference.quad import QUAD, magnitude, quad, split, total
+from conformance.reference.quad import magnitude, quad, total
 from conformance.reference.reductions import Balls
+from tests.primitives import exact, numbers
 from tests.trees import TREES, Tree, evaluated
 
 RANK = 2
+BITS = 2000
 TINIEST = arb(2) ** -16100  # where binary128 underflows
 BLUR = arb(2) ** -2000
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-
-
-@contextmanager
-def precision(bits: int = 2000) -> Iterator[None]:
-    before = flint.ctx.prec
-    flint.ctx.prec = bits
-    try:
-        yield
-    finally:
-        flint.ctx.prec = before
-
-
-def exact(x: np.ndarray) -> list[arb]:
-    """The numbers of a binary128 or long double array, digit for digit, whatever their size."""
-    mantissa, exponent = np.frexp(np.ravel(x))
-    rest, parts = mantissa.astype(QUAD) if mantissa.dtype != QUAD else mantissa, []
-    for _ in range(3):
-        high, _ = split(rest)
-        parts.append(high)
-        rest = rest - quad(high)
-    columns = zip(exponent.tolist(), *parts, strict=True)
-    return [sum((arb(float(p)) for p in column), arb(0)) * arb(2) ** int(e) for e, *column in columns]
-
-
-def numbers(seed: int, n: int, low: float = -30, high: float = 5) -> np.ndarray:
-    """Positive float64 numbers of very different sizes."""
-    draw = np.random.Generator(np.random.Philox(seed))
-    return np.ldexp(draw.uniform(0.5, 1, n), draw.integers(int(low), int(high), n))
 
 
 def balls(dtype: str = "float64", rank: int = RANK) -> Balls:
@@ -158,7 +131,7 @@ def test_functions_of_one_number(name: str) -> None:
     if name not in {"log", "sqrt", "log1p"}:
         values = np.concatenate([values, -values])
     x = Ball(quad(values[None]))
-    with precision():
+    with precision(BITS):
         assert_within(balls().unary(name, x), [UNARY[name](arb(float(v))) for v in values])
 
 
@@ -167,7 +140,7 @@ def test_arithmetic(name: str) -> None:
     a, b = numbers(2, 200), numbers(3, 200)
     z = getattr(balls(), name)(Ball(quad(a[None])), Ball(quad(b[None])))
     op = {"add": arb.__add__, "sub": arb.__sub__, "mul": arb.__mul__, "div": arb.__truediv__}[name]
-    with precision():
+    with precision(BITS):
         assert_within(z, [op(arb(float(x)), arb(float(y))) for x, y in zip(a, b, strict=True)])
 
 
@@ -175,7 +148,7 @@ def test_arithmetic(name: str) -> None:
 def test_logsumexp_and_softmax(scale: float) -> None:
     rows = np.random.Generator(np.random.Philox(4)).standard_normal((20, 6)) * scale
     x = Ball(quad(rows))
-    with precision():
+    with precision(BITS):
         right = [[arb(float(v)) for v in row] for row in rows]
         sums = [sum((v.exp() for v in row), arb(0)) for row in right]
         # log Σ exp is off absolutely, by the rounding within it: relative to the result only where that is not small
@@ -194,7 +167,7 @@ def test_logsumexp_and_softmax(scale: float) -> None:
 def test_norms(p: float) -> None:
     rows = np.random.Generator(np.random.Philox(5)).standard_normal((20, 7)) * 1e-5
     z = balls().norm(Ball(quad(rows)), p, (1,))
-    with precision():
+    with precision(BITS):
         right = [[abs(arb(float(v))) for v in row] for row in rows]
         if np.isinf(p):
             want = [arb(float(np.abs(row).max())) for row in rows]
@@ -257,7 +230,7 @@ def test_numpy_in_the_dtype_keeps_within_its_bounds(dtype: str) -> None:
 def test_pairwise_sums_keep_their_bound_and_empty_ones_are_zero() -> None:
     draw = np.random.Generator(np.random.Philox(8)).standard_normal((1, 10_001))
     z = balls().sum(Ball(quad(draw)), (1,))
-    with precision():
+    with precision(BITS):
         assert_within(z, [sum((arb(float(v)) for v in draw[0]), arb(0))], 2.0**-90)
     assert total(quad(np.zeros((2, 0))), (1,)).astype(float).tolist() == [[0.0], [0.0]]
     assert sum_factor(1) == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conformance import Call, Environment, Output
-from conformance.cases.case import DTYPES
+from conformance.cases.case import DTYPES, in_dtype
 from conformance.record.model import Check
 from conformance.reference.formats import FORMATS
 from conformance.suite.options import Options
@@ -31,8 +31,7 @@ class RoundsOnce(Right):
         return Environment(versions={self.name: "1"}, dtypes=self.dtypes)
 
     def answer(self, call: Call) -> Output:
-        wide = {n: a.astype(np.float32) if a.dtype.kind not in "iub" else a for n, a in call.inputs.items()}
-        output = super().answer(dataclasses.replace(call, dtype="float32", inputs=wide))
+        output = super().answer(dataclasses.replace(call, dtype="float32", inputs=in_dtype(call.inputs, "float32")))
         return self.rounded(output, DTYPES[call.dtype])
 
     def rounded(self, output: Output, dtype: np.dtype[Any]) -> Output:

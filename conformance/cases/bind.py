@@ -80,6 +80,11 @@ def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tup
     return shapes
 
 
+def check_of_output(output: str) -> str:
+    """The name of the check that judges an output: `value`, or `gradient.INPUT`."""
+    return output if output == "value" else f"gradient.{output}"
+
+
 def spread(mask: Mask, full: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
     """A full-rank condition in the shape of an output; along axes that the output lacks, it need hold only once."""
     lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)

@@ -22,6 +22,11 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 }
 
 
+def in_dtype(inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    """Floating inputs rounded to the dtype; integers and booleans as they are."""
+    return {name: a if a.dtype.kind in "iub" else a.astype(DTYPES[dtype]) for name, a in inputs.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """One call of one criterion. Floating inputs are arrays of the dtype, exactly representable by construction."""

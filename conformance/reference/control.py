@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from conformance.cases.bind import check_of_output
 from conformance.cases.case import Stack
 from conformance.errors import ReferenceFault
-from conformance.reference.escalate import evaluate_balls, positions_of, precision
+from conformance.reference.escalate import TINIEST, evaluate_balls, positions_of, precision
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
@@ -20,7 +21,6 @@ EVERY = 64  # one case in so many
 LARGEST = 2**12  # positions of a case's layout: larger ones are left out, so that the control stays cheap
 BITS = 300
 _SLACK = arb(2) ** -200  # of a number, for the ball that it is compared with
-_TINIEST = arb(2) ** -1085
 _INFINITE = arb(FORMATS["float64"].max) + arb(2) ** 970  # from here on, float64 rounds to infinity
 
 
@@ -82,7 +82,7 @@ def is_within(n: Numbers, at: tuple[int, ...], ball: arb) -> bool | None:
     if np.isinf(high):
         return not (abs(ball) < _INFINITE) and bool((ball > 0) == (high > 0))
     off = ball - arb(high) - arb(float(n.low[at]))
-    room, slack = arb(float(n.error[at])), abs(ball.mid()) * _SLACK + _TINIEST
+    room, slack = arb(float(n.error[at])), abs(ball.mid()) * _SLACK + TINIEST
     below, above = (arb(float(part[at])) if n.unsure[at] else arb(0) for part in (n.below, n.above))
     if off > room + above or off < -(room + below):
         return False
@@ -92,7 +92,7 @@ def is_within(n: Numbers, at: tuple[int, ...], ball: arb) -> bool | None:
 
 def _sentence(stack: Stack, k: int, output: str, place: tuple[int, ...], n: Numbers, ball: arb) -> str:
     at = (k, *place)
-    what = "value" if output == "value" else f"gradient.{output}"
+    what = check_of_output(output)
     where = f"{what}[{', '.join(map(str, place))}]" if place else what
     return (
         f"the reference contradicts itself: {where} of {stack.criterion} in {stack.dtype}, case {stack[k].hash}, is "

@@ -25,7 +25,7 @@ Arrays = dict[str, NDArray[Any]]  # of arb objects, by output
 PRECISIONS = (300, 1200, 5000)  # bits; at the last, a zero by cancellation is within an ulp of the smallest float64
 LARGEST = 2**16  # positions of a case's layout at the first precision, in proportion fewer at more bits: some seconds
 _CLOSE = 2.0**-56  # of an ulp's share that a radius may take of the number
-_TINIEST = arb(2) ** -1085
+TINIEST = arb(2) ** -1085  # below it, no digit matters in float64
 NOTHING: Any = arb("nan")
 
 
@@ -113,7 +113,7 @@ def _filled(n: Numbers, balls: NDArray[Any], doubtful: Mask, bits: int) -> tuple
     left = doubtful.copy()
     for place in zip(*np.nonzero(doubtful), strict=True):
         ball = balls[place]
-        if not ball.is_finite() or not (ball.rad() <= abs(ball.mid()) * _CLOSE or ball.rad() < _TINIEST):
+        if not ball.is_finite() or not (ball.rad() <= abs(ball.mid()) * _CLOSE or ball.rad() < TINIEST):
             continue
         high[place] = float(ball.mid())
         rest = ball - arb(float(high[place])) if np.isfinite(high[place]) else arb(0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.cases.bind import outside
+from conformance.cases.bind import check_of_output, outside
 from conformance.cases.case import Case, Stack
 from conformance.errors import UsageError
 from conformance.record.results import read_results
@@ -45,9 +45,8 @@ def certificate(spec: Spec, text: str) -> str:
     parameters = ", ".join(f"{name}={value}" for name, value in case.parameters.items())
     lines = [f"{spec.name}, {case.dtype}, case {case.hash}{': ' if parameters else ''}{parameters}"]
     for name, item in found.items():
-        title = "value" if name == "value" else f"gradient.{name}"
         more = [f"up to multiples of a direction along {m.over}" for m in spec.modulo if m.of == name]
-        lines += ["", ", ".join([title, *more]), *_table(item, case.dtype)]
+        lines += ["", ", ".join([check_of_output(name), *more]), *_table(item, case.dtype)]
     count = sum(item.high.size for item in found.values())
     return "\n".join([*lines, "", *_legend(case.dtype, checked, count)])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from conformance.adapter import Adapter, Environment
-from conformance.cases.bind import output_shapes, spread
+from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways, certify
@@ -21,11 +20,12 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
+from conformance.suite.findings import finding_of, witness
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
-from conformance.verdict.message import full, headline
-from conformance.verdict.tally import WRITTEN, Finding, Tally, worst_element
+from conformance.verdict.message import full
+from conformance.verdict.tally import WRITTEN, Finding, Tally
 
 
 @dataclass
@@ -80,21 +80,22 @@ class CellJudge:
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
         self.recipes += 1
         self.cases += len(stack)
-        ratios: dict[str, float] = {}
         wrt = self.wrt(tuple(stack.inputs))
+        for output in ("value", *wrt):
+            self.tally(check_of_output(output)).recipes += 1
         answers = self._judged_answers(stack, wrt)
         if answers.are_unsupported:  # the reference would be worked out for nothing
             self._note_all_unsupported(("value", *wrt), answers)
-            return ratios
-        numbers = self._numbers_for(stack, wrt, answers)
+            return {}
+        numbers, judged = self._judged(stack, wrt, answers)
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
             for output in ("value", *wrt):
-                check = "value" if output == "value" else f"gradient.{output}"
-                self.tally(check).recipes += 1
-                ratios[check] = self._judge_output(stack, coverage, check, output, numbers[output], answers, own)
-        return ratios
+                if own is not None and judged[output].vacuous.any():
+                    judged[output] = by_yardstick(judged[output], own.proven(output), FORMATS[stack.dtype])
+                self._tally_output(stack, coverage, output, numbers[output], judged[output], answers, own)
+            return {check_of_output(output): _badness(judged[output]) for output in ("value", *wrt)}
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
@@ -108,13 +109,22 @@ class CellJudge:
         wide = widened(stack)
         return Yardstick(stack, self._answers(wide, wrt), lambda: self._numbers(wide, wrt))
 
-    def _numbers_for(self, stack: Stack, wrt: Sequence[str], answers: Answers) -> dict[str, Numbers]:
-        """The reference's numbers; the forms' budgets cost as much again, and matter where the formula's is not met."""
+    def _judged(
+        self, stack: Stack, wrt: Sequence[str], answers: Answers
+    ) -> tuple[dict[str, Numbers], dict[str, Judged]]:
+        """The reference's numbers and the verdicts; the forms' budgets cost as much again, and matter only where the
+        formula's is not met."""
         if self.spec.forms and not any(answers.problems):
-            fmt, found = FORMATS[stack.dtype], self._evaluated(self._formula_alone, stack, wrt)
-            if all((judge(found[name], answers.arrays[name], fmt).severity == AGREES).all() for name in found):
-                return self._certified(stack, found)
-        return self._numbers(stack, wrt)
+            found = self._evaluated(self._formula_alone, stack, wrt)
+            judged = self._compared(found, answers, stack.dtype)
+            if all((item.severity == AGREES).all() for item in judged.values()):
+                return self._certified(stack, found), judged
+        numbers = self._numbers(stack, wrt)
+        return numbers, self._compared(numbers, answers, stack.dtype)
+
+    def _compared(self, numbers: dict[str, Numbers], answers: Answers, dtype: str) -> dict[str, Judged]:
+        with self.seconds.spent("verdict"):
+            return {name: judge(item, answers.arrays[name], FORMATS[dtype]) for name, item in numbers.items()}
 
     @cached_property
     def _formula_alone(self) -> Spec:
@@ -140,9 +150,7 @@ class CellJudge:
         return answers
 
     def _note_all_unsupported(self, outputs: Sequence[str], answers: Answers) -> None:
-        for output in outputs:
-            check = "value" if output == "value" else f"gradient.{output}"
-            self.tally(check).recipes += 1
+        for check in map(check_of_output, outputs):
             for found in answers.problems:
                 self.note_unsupported(self.tally(check), check, found[""])
 
@@ -151,24 +159,26 @@ class CellJudge:
         with self.seconds.spent("framework"):
             return run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
 
+    def anew(self) -> CellJudge:
+        """A judge of the same cell that has judged nothing yet."""
+        return CellJudge(self.spec, self.adapter, self.environment, self.cell, self.known, self.command)
+
     def tally(self, check: str) -> Tally:
         """The tally of a check."""
         return self.tallies.setdefault(check, Tally())
 
-    def _judge_output(
+    def _tally_output(
         self,
         stack: Stack,
         coverage: Coverage,
-        check: str,
         output: str,
         numbers: Numbers,
+        judged: Judged,
         answers: Answers,
         own: Yardstick | None,
-    ) -> float:
-        tally, fmt = self.tally(check), FORMATS[stack.dtype]
-        judged = judge(numbers, answers.arrays[output], fmt)
-        if own is not None and judged.vacuous.any():
-            judged = by_yardstick(judged, own.proven(output), fmt)
+    ) -> None:
+        check = check_of_output(output)
+        tally = self.tally(check)
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
             tally.measure(judged)
@@ -176,7 +186,7 @@ class CellJudge:
                 self._note_conventions(stack, tally, output, judged)
             tally.note_multiple(output, judged)
             if own is not None:
-                tally.note_apart(judged, own.rounded(output), fmt)
+                tally.note_apart(judged, own.rounded(output), FORMATS[stack.dtype])
         for k, severity in enumerate(judged.worst().tolist()):
             problem = answers.problem(output, k) if bad else None
             if problem is not None:
@@ -191,8 +201,6 @@ class CellJudge:
                     replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
-
-        return min(float(np.nan_to_num(judged.ratio, posinf=0.0).max(initial=0.0)), 1e6)
 
     def _note_conventions(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
         shapes = output_shapes(self.spec, stack, () if output == "value" else (output,))[output]
@@ -264,46 +272,11 @@ class CellJudge:
 
     def retry(self, case: Case, check: str) -> Finding | None:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""
-        probe = CellJudge(self.spec, self.adapter, self.environment, self.cell, self.known, self.command)
+        probe = self.anew()
         probe.judge_stack(Stack.of(case))
         tally = probe.tallies.get(check)
         return None if tally is None or tally.new is None else tally.worst
 
 
-def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int) -> Finding:
-    """The finding of case k of a judged stack, at its worst element."""
-    if not judged.severity[k, ...].size:
-        return Finding(case, AGREES, (), math.nan, math.nan, math.nan, math.nan)
-    index = worst_element(judged, k)
-    at = (k, *index)
-    wanted, got = float(numbers.high[at]), float(judged.answer[at])
-    return Finding(case, int(judged.severity[at]), index, wanted, got, float(judged.ulps[at]), float(judged.ratio[at]))
-
-
-def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
-    """A finding as the results file keeps it."""
-    return {
-        "kind": kind,
-        "case": _kept(finding),
-        "hash": finding.case.hash,
-        "where": list(finding.index),
-        "wanted": _text(finding.wanted),
-        "got": _text(finding.got) if not finding.text else finding.text,
-        "ulp": finding.ulps if finding.ulps == finding.ulps and finding.ulps != float("inf") else None,
-        "ratio": finding.ratio if finding.ratio == finding.ratio and finding.ratio != float("inf") else None,
-        "sentence": headline("", finding).strip(),
-        "command": command,
-    }
-
-
-def _kept(finding: Finding) -> dict[str, object]:
-    """The finding's case; without its numbers where a recipe stands for them."""
-    if not finding.drawn:
-        return finding.case.to_json()
-    rest = replace(finding.case, inputs={}).to_json()
-    shapes = {name: list(array.shape) for name, array in finding.case.inputs.items()}
-    return {**rest, "recipe": finding.drawn, "shapes": shapes}
-
-
-def _text(value: float) -> str:
-    return value.hex() if value == value and abs(value) != float("inf") else str(value)
+def _badness(judged: Judged) -> float:
+    return min(float(np.nan_to_num(judged.ratio, posinf=0.0).max(initial=0.0)), 1e6)

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases.bind import outside
-from conformance.cases.case import DTYPES, Case, Stack
+from conformance.cases.case import DTYPES, Case, Stack, in_dtype
 from conformance.record.model import Check
 from conformance.reference.formats import FORMATS
 from conformance.spec.layout import match
 from conformance.spec.model import EdgeCase, Spec
 from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
-from conformance.suite.cell import CellJudge, finding_of
+from conformance.suite.cell import CellJudge
+from conformance.suite.findings import finding_of
 from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, INACCURATE, Judged, judge
 from conformance.verdict.known import Coverage, Covered, of_answered
 from conformance.verdict.tally import Finding, Tally
@@ -42,7 +43,7 @@ def _exact(edge: EdgeCase, spec: Spec) -> dict[str, Array]:
 def edge_case(edge: EdgeCase, spec: Spec, dtype: str) -> Case:
     """The case of an edge case in a dtype, every number rounded to it."""
     with np.errstate(all="ignore"):
-        inputs = {n: a.astype(DTYPES[dtype]) if a.dtype.kind == "f" else a for n, a in _exact(edge, spec).items()}
+        inputs = in_dtype(_exact(edge, spec), dtype)
     layout = match(spec, {name: array.shape for name, array in inputs.items()})
     parameters = {**{name: item.default for name, item in spec.params.items()}, **edge.parameters}
     return Case(spec.name, dtype, layout or {}, parameters, inputs)
@@ -108,8 +109,7 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
     for output in (name for name in outputs if name == "value" or name in wrt):
         problem = answers.problem(output, 0)
         if problem is not None and problem.severity == UNSUPPORTED:
-            tally.counts["unsupported"] += 1
-            judge_of.messages.setdefault(check, problem.text)
+            judge_of.note_unsupported(tally, check, problem)
             return
         found = _of_problem(judge_of, check, case, problem, coverage) if problem else None
         if found is None:

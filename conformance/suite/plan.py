@@ -10,6 +10,7 @@ from pathlib import Path
 from conformance._resources import folder
 from conformance.adapter import Adapter, Binding, Environment
 from conformance.adapter.load import load_adapter
+from conformance.cases.bind import check_of_output
 from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError, FileError, UsageError
 from conformance.record.model import Cell
@@ -57,7 +58,8 @@ class Plan:
         spec = self.specs[cell.criterion]
         binding = self.frameworks[cell.framework].binding(cell.criterion)
         offered = spec.differentiable if binding is None or binding.gradients is None else binding.gradients
-        names = ["value", *(f"gradient.{name}" for name in spec.differentiable if name in offered)]
+        gradients = (name for name in spec.differentiable if name in offered)
+        names = [check_of_output(output) for output in ("value", *gradients)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
         return [f"{cell.id}/{name}" for name in names]
 

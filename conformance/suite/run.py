@@ -91,7 +91,7 @@ def _edge(judge: CellJudge, edge: EdgeCase) -> Check:
     name = f"{judge.cell.id}/edge.{edge.id}"
     unsteady = any(entry.unsteady and entry.matches(name) for entry in judge.known)
     for _ in range(TRIES if unsteady else 1):
-        probe = CellJudge(judge.spec, judge.adapter, judge.environment, judge.cell, judge.known, judge.command)
+        probe = judge.anew()
         check = judge_edge(probe, edge)
         judge.warnings |= probe.warnings
         judge.ways += probe.ways

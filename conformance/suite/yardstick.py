@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.case import DTYPES, Stack
+from conformance.cases.case import DTYPES, Stack, in_dtype
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.suite.calls import Answers
@@ -27,8 +27,7 @@ WIDER: Mapping[str, str] = {"float16": "float32", "bfloat16": "float32"}
 def widened(stack: Stack) -> Stack:
     """The same cases, with the same numbers, in the wider dtype."""
     dtype = WIDER[stack.dtype]
-    inputs = {n: a if a.dtype.kind in "iub" else a.astype(DTYPES[dtype]) for n, a in stack.inputs.items()}
-    return replace(stack, dtype=dtype, inputs=inputs)
+    return replace(stack, dtype=dtype, inputs=in_dtype(stack.inputs, dtype))
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
-from conformance.cases.case import DTYPES, Case, Stack
+from conformance.cases.case import Case, Stack, in_dtype
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
@@ -51,9 +51,7 @@ def witness_case(witness: Witness, spec: Spec) -> Case:
     inputs = {name: _array(value) for name, value in witness.inputs.items()}
     parameters = {name: text_number(value) for name, value in witness.parameters.items()}
     case = make_case(spec, inputs, parameters, witness.dtype)
-    dtype = DTYPES[witness.dtype]
-    rounded = {n: a.astype(dtype) if spec.inputs[n].dtype == "float" else a for n, a in case.inputs.items()}
-    return Case(case.criterion, case.dtype, case.layout, case.parameters, rounded)
+    return dataclasses.replace(case, inputs=in_dtype(case.inputs, witness.dtype))
 
 
 def _array(value: Any) -> NDArray[Any]:

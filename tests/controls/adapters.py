@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar
 
 import ml_dtypes
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance import Binding, Call, Environment, Output, Unsupported, load_adapter
-from conformance.cases.case import DTYPES, Case, Stack
+from conformance.cases.case import DTYPES, Case, Stack, in_dtype
 from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.numbers import Numbers
 from conformance.spec import match, spec_for
@@ -20,7 +22,38 @@ Array = NDArray[Any]
 Answers = dict[str, Array]  # "value" and the names of inputs; every array has the stack's axis in front
 
 
-class Control:
+# Where each package of criteria has them: by module. nll_2d is nll on images.
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "classes": ("cross_entropy", "multi_margin", "multilabel_margin", "multilabel_soft_margin", "nll", "nll_2d"),
+    "ctc": ("ctc",),
+    "elementwise": (
+        "bce",
+        "bce_with_logits",
+        "gaussian_nll",
+        "hinge_embedding",
+        "huber",
+        "kl_div",
+        "l1",
+        "margin_ranking",
+        "mse",
+        "poisson_nll",
+        "smooth_l1",
+        "soft_margin",
+    ),
+    "embeddings": ("cosine_embedding", "triplet_margin"),
+}
+
+
+def written_in(*modules: ModuleType) -> dict[str, Callable[[Given], Answer]]:
+    """The criteria of these modules, by name."""
+    return {
+        name: getattr(module, name.removesuffix("_2d"))
+        for module in modules
+        for name in PLACES[module.__name__.rpartition(".")[2]]
+    }
+
+
+class Control(ABC):
     """What every control has."""
 
     name: str
@@ -31,6 +64,14 @@ class Control:
     def binding(self, criterion: str) -> Binding | None:
         return Binding(f"{self.name}.{criterion}")
 
+    @abstractmethod
+    def run(self, call: Call) -> Output:
+        """Value and gradients of one case."""
+
+
+class Stacked(Control):
+    """A control that answers all cases of a stack at once."""
+
     def run(self, call: Call) -> Output:
         layout = match(spec_for(call.criterion), {name: array.shape for name, array in call.inputs.items()})
         if layout is None:
@@ -39,32 +80,31 @@ class Control:
         answers = {name: array[0, ...] for name, array in self.stack(stack, call.wrt).items()}
         return Output(answers.pop("value"), answers)
 
+    @abstractmethod
     def stack(self, stack: Stack, wrt: Sequence[str], numbers: Mapping[str, Numbers] | None = None) -> Answers:
         """The answers for all cases of a stack; `numbers` is what the reference says, if it is known already."""
-        raise NotImplementedError
 
 
-class Written(Control):
+class Written(Stacked):
     """Criteria written by hand in plain NumPy, forward and backward."""
 
     criteria: ClassVar[Mapping[str, Callable[[Given], Answer]]]
 
+    @abstractmethod
     def works_in(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """The dtype that a call of `dtype` is computed in."""
-        raise NotImplementedError
 
     def stack(self, stack: Stack, wrt: Sequence[str], numbers: Mapping[str, Numbers] | None = None) -> Answers:
         dtype = DTYPES[stack.dtype]
         inside = self.works_in(dtype)
-        whole = {name for name, item in spec_for(stack.criterion).inputs.items() if item.dtype != "float"}
-        inputs = {name: a if name in whole else a.astype(inside) for name, a in stack.inputs.items()}
+        inputs = in_dtype(stack.inputs, inside.name)
         with np.errstate(all="ignore"):
             answer = self.criteria[stack.criterion](Given(inputs, stack.parameters, inside))
             answers = {"value": answer.value, **{name: answer.gradients[name] for name in wrt}}
             return {name: np.asarray(array).astype(dtype) for name, array in answers.items()}
 
 
-class Rounded(Control):
+class Rounded(Stacked):
     """The reference itself, rounded once."""
 
     name = "rounded"
@@ -112,8 +152,7 @@ class Torch64(Control):
     def run(self, call: Call) -> Output:
         if call.dtype == "float64":
             raise Unsupported("there is nothing to round")
-        whole = {name for name, item in spec_for(call.criterion).inputs.items() if item.dtype != "float"}
-        inputs = {name: a if name in whole else a.astype(np.float64) for name, a in call.inputs.items()}
+        inputs = in_dtype(call.inputs, "float64")
         output = self._torch.run(Call(call.criterion, inputs, call.parameters, "float64", wrt=call.wrt))
         dtype, nothing = DTYPES[call.dtype], np.zeros(())
         with np.errstate(all="ignore"):

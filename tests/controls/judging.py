@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance._resources import folder
-from conformance.cases.bind import output_shapes
+from conformance.cases.bind import check_of_output, output_shapes
 from conformance.cases.case import Case, Stack
 from conformance.cases.plan import stacks
 from conformance.cases.shrink import minimise
@@ -23,11 +23,11 @@ from conformance.reference.numbers import Numbers, half_ulp, ulp
 from conformance.spec import spec_for
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, run_stack
-from conformance.suite.cell import finding_of
+from conformance.suite.findings import finding_of
 from conformance.verdict.compare import AGREES, ERROR, NAMES, Judged, judge
 from conformance.verdict.known import Coverage, Entry, read_known
 from conformance.verdict.message import headline
-from tests.controls.adapters import Control, Rounded, Torch64
+from tests.controls.adapters import Control, Rounded, Stacked, Torch64
 from tests.controls.first import First
 from tests.controls.second import Second
 
@@ -156,15 +156,14 @@ class Panel:
         return tuple(name for name in self.spec.differentiable if name in stack.inputs and name in offered)
 
     def _id(self, output: str) -> str:
-        check = output if output == "value" else f"gradient.{output}"
-        return f"{self.spec.name}/torch/cpu/eager/{self.dtype}/{check}"
+        return f"{self.spec.name}/torch/cpu/eager/{self.dtype}/{check_of_output(output)}"
 
     def _answers(
         self, control: Control, stack: Stack, wrt: Sequence[str], numbers: Mapping[str, Numbers]
     ) -> tuple[dict[str, NDArray[Any]], Severities, NDArray[np.bool_]]:
         """The answers; what each case comes to by an answer missing; and which cases are unsupported."""
         severity, unsupported = np.full(len(stack), AGREES, np.int_), np.zeros(len(stack), bool)
-        if not isinstance(control, Torch64):
+        if isinstance(control, Stacked):
             return control.stack(stack, wrt, numbers), severity, unsupported
         found = run_stack(control, stack, wrt, output_shapes(self.spec, stack, wrt), "cpu", "eager")
         for k, problems in enumerate(found.problems):

@@ -1,0 +1,99 @@
+"""Arrays of balls: made, broadcast, chosen from, moved about and joined; nothing here computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.formula.arithmetic import Mask
+from conformance.formula.arrays import positions
+from conformance.reference.ball import Ball, parts
+from conformance.reference.formats import Format
+from conformance.reference.quad import BOUND, UNIT, Bound, quad
+
+OWN_UNDERFLOW = -16200  # 2 to this: binary128 ends later, but the long double that holds the bounds ends at 2^-16445
+
+
+class BallArrays:
+    """Balls of one format and rank as arrays; `ElementwiseBalls` computes with them."""
+
+    def __init__(self, fmt: Format, rank: int, *, flushes_subnormals: bool = False, reorders: bool = False) -> None:
+        self.format = fmt
+        self.rank = rank
+        self.flushes = flushes_subnormals
+        tiny = fmt.min_normal if flushes_subnormals else fmt.tiny
+        self.u = self._pair(UNIT, fmt.unit)
+        self.tiny = self._pair(0.0, tiny)
+        self.tiny[0] = np.ldexp(np.ones((), BOUND), OWN_UNDERFLOW)
+        self.min_normal = float(fmt.min_normal)
+        self.max_finite = float(fmt.max)
+        self.reorders = reorders  # track what other orders of multiplication may reach
+        self.largest = 0.0  # the largest magnitude so far
+
+    def _pair(self, first: float, second: float) -> Bound:
+        return np.array([first, second]).astype(BOUND).reshape((2,) + (1,) * self.rank)
+
+    def constant(self, value: float, *, exact: bool = True) -> Ball:
+        x = quad(np.full((1,) * self.rank, value))
+        if float(np.ldexp(np.frexp(value)[0], self.format.digits)).is_integer() or not np.isfinite(value):
+            return Ball(x)
+        return Ball(x, self._pair(0.0, max(self.format.unit * abs(value), self.format.tiny / 2)))
+
+    def shape(self, x: Ball) -> tuple[int, ...]:
+        return x.x.shape
+
+    def broadcast(self, x: Ball, shape: tuple[int, ...]) -> Ball:
+        if x.x.shape == shape and all(item is None for item in (x.b, x.h, x.flags, x.loose)):
+            return x
+        b = None if x.b is None else np.broadcast_to(x.b, (2, *shape))
+        h = None if x.h is None else (np.broadcast_to(x.h[0], shape), np.broadcast_to(x.h[1], shape))
+        flags, loose = (None if item is None else np.broadcast_to(item, shape) for item in (x.flags, x.loose))
+        return Ball(np.broadcast_to(x.x, shape), b, h, flags, loose)
+
+    def select(self, mask: Mask, x: Ball, y: Ball) -> Ball:
+        b = None if x.b is None and y.b is None else np.where(mask, x.bound(), y.bound())
+        h = None
+        if x.h is not None or y.h is not None:
+            (xl, xh), (yl, yh) = parts(x.h, self.rank), parts(y.h, self.rank)
+            h = np.where(mask, xl, yl), np.where(mask, xh, yh)
+        flags = None
+        if x.flags is not None or y.flags is not None:
+            none = np.uint8(0)
+            flags = np.where(mask, none if x.flags is None else x.flags, none if y.flags is None else y.flags)
+        loose = None if x.loose is None and y.loose is None else np.where(mask, x.swell, y.swell)
+        return Ball(np.where(mask, x.x, y.x), b, h, flags, loose)
+
+    def index(self, axis: int, size: int) -> Ball:
+        return Ball(quad(positions(axis, size, self.rank)))
+
+    def whole(self, array: NDArray[np.int64]) -> Ball:
+        return Ball(quad(array))
+
+    def integers(self, x: Ball) -> NDArray[np.int64]:
+        whole: NDArray[np.int64] = x.x.astype(np.float64).astype(np.int64)
+        return whole
+
+    def restructure(self, x: Ball, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Ball:
+        full = self.broadcast(x, x.x.shape)
+        b = None if full.b is None else np.stack([move(full.b[0]), move(full.b[1])])
+        h = None if full.h is None else (move(full.h[0]), move(full.h[1]))
+        flags, loose = (None if item is None else move(item) for item in (full.flags, full.loose))
+        return Ball(move(full.x), b, h, flags, loose)
+
+    def join(self, parts: Sequence[Ball], axis: int) -> Ball:
+        shape = np.broadcast_shapes(*(part.x.shape for part in parts))
+        full = [self.broadcast(part, shape) for part in parts]
+        b = None
+        if any(part.b is not None for part in full):
+            b = np.concatenate([np.broadcast_to(part.bound(), (2, *shape)) for part in full], axis=axis + 1)
+        flags = None
+        if any(part.flags is not None for part in full):
+            every = (np.uint8(0) if part.flags is None else part.flags for part in full)
+            flags = np.concatenate([np.broadcast_to(item, shape) for item in every], axis=axis)
+        loose = None
+        if any(part.loose is not None for part in full):
+            loose = np.concatenate([np.broadcast_to(part.swell, shape) for part in full], axis=axis)
+        return Ball(np.concatenate([part.x for part in full], axis=axis), b, None, flags, loose)
