@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -21,27 +19,14 @@ from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.suite.findings import finding_of, witness
+from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full
 from conformance.verdict.tally import WRITTEN, Finding, Tally
-
-
-@dataclass
-class Seconds:
-    """Where the time went: the reference, the framework's own calls (adapter included), the verdict."""
-
-    reference: float = 0.0
-    framework: float = 0.0
-    verdict: float = 0.0
-
-    @contextmanager
-    def spent(self, what: str) -> Iterator[None]:
-        """Adds the time of a block to `what`."""
-        start = time.perf_counter()
-        yield
-        setattr(self, what, getattr(self, what) + time.perf_counter() - start)
+from conformance.worker.isolated import Isolated
+from conformance.worker.limits import DEATHS_TO_SHRINK, MOST_DEATHS
 
 
 @dataclass
@@ -61,6 +46,17 @@ class CellJudge:
     ways: Ways = field(default_factory=Ways)  # which the reference's numbers went
     recipes: int = 0
     cases: int = 0
+    isolated: Isolated | None = None
+    deaths: int = 0  # of workers
+
+    @cached_property
+    def careful(self) -> Adapter:
+        """The adapter for calls that may crash: in a worker, if there is one to be had."""
+        if self.isolated is None:
+            return self.adapter
+        adapter = self.isolated.adapter
+        self.warnings |= {self.isolated.warning} - {""}
+        return adapter
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
@@ -83,6 +79,9 @@ class CellJudge:
         wrt = self.wrt(tuple(stack.inputs))
         for output in ("value", *wrt):
             self.tally(check_of_output(output)).recipes += 1
+        if self.deaths >= MOST_DEATHS:
+            self._note_not_asked(("value", *wrt), len(stack))
+            return {}
         answers = self._judged_answers(stack, wrt)
         if answers.are_unsupported:  # the reference would be worked out for nothing
             self._note_all_unsupported(("value", *wrt), answers)
@@ -154,14 +153,24 @@ class CellJudge:
             for found in answers.problems:
                 self.note_unsupported(self.tally(check), check, found[""])
 
+    def _note_not_asked(self, outputs: Sequence[str], cases: int) -> None:
+        """Cases that are left out after too many deaths; known differences that cover the deaths do not cover them."""
+        self.warnings.add(f"workers died {MOST_DEATHS} times or more, and the rest of the generated cases did not run")
+        for check in map(check_of_output, outputs):
+            self.tally(check).leave_out(cases)
+
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
         with self.seconds.spent("framework"):
-            return run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+            answers = run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+        self.deaths += answers.deaths
+        return answers
 
     def anew(self) -> CellJudge:
         """A judge of the same cell that has judged nothing yet."""
-        return CellJudge(self.spec, self.adapter, self.environment, self.cell, self.known, self.command)
+        return CellJudge(
+            self.spec, self.adapter, self.environment, self.cell, self.known, self.command, isolated=self.isolated
+        )
 
     def tally(self, check: str) -> Tally:
         """The tally of a check."""
@@ -257,11 +266,11 @@ class CellJudge:
         from conformance.cases.shrink import minimise
 
         assert tally.smallest is not None
-        best = tally.smallest
+        best, deaths = tally.smallest, self.deaths
 
         def still(case: Case) -> bool:
             nonlocal best
-            found = self.retry(case, check)
+            found = self.retry(case, check) if self.deaths < deaths + DEATHS_TO_SHRINK else None
             if found is not None and found.kind == best.kind:
                 best = found
                 return True
@@ -274,6 +283,7 @@ class CellJudge:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""
         probe = self.anew()
         probe.judge_stack(Stack.of(case))
+        self.deaths += probe.deaths
         tally = probe.tallies.get(check)
         return None if tally is None or tally.new is None else tally.worst
 

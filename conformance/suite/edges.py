@@ -67,7 +67,7 @@ def judge_edge(judge_of: CellJudge, edge: EdgeCase) -> Check:
 def _judge_refusal(judge_of: CellJudge, tally: Tally, check: str, case: Case) -> None:
     """Out of domain: refusing or answering NaN agrees; an answer differs, or fails where the domain must raise."""
     cell = judge_of.cell
-    output = run_call(judge_of.adapter, call_of(case, (), cell.device, cell.mode))
+    output = run_call(judge_of.careful, call_of(case, (), cell.device, cell.mode))
     if isinstance(output, Problem) and output.severity == UNSUPPORTED:
         judge_of.note_unsupported(tally, check, output)  # it refuses everything, so it has not looked at the input
         return

@@ -193,7 +193,8 @@ class SuitePlugin:
             terminalreporter.write_line(f"warned: {text}")
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """The verdict is the last line."""
+        """The workers end, and the verdict is the last line."""
+        self.plan.close()
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if self.document is not None and reporter is not None:
             reporter.write_line(self.document["run"]["verdict"])

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.adapter import Adapter
 from conformance.adapter.load import load_adapter
 from conformance.cases.case import Case, Stack
 from conformance.cases.plan import bulk_case
@@ -17,6 +16,7 @@ from conformance.spec import Spec, load_specs, specs_folder
 from conformance.suite.cell import CellJudge
 from conformance.suite.edges import judge_edge
 from conformance.verdict.compare import DIFFERS, NAMES
+from conformance.worker.isolated import Isolated
 
 
 def replay(results: Path, check_id: str) -> int:
@@ -33,23 +33,27 @@ def replay(results: Path, check_id: str) -> int:
         raise UsageError(f"{check_id} has no witnesses: it came to {found['outcome']!r}")
     cell = Cell(*(found[name] for name in ("criterion", "framework", "device", "mode", "dtype")))
     options = document["run"].get("options", {})
-    specs = load_specs([specs_folder(), *(Path(path) for path in options.get("specs", []))])
+    folders = [Path(path) for path in options.get("specs", [])]
+    specs = load_specs([specs_folder(), *folders])
     if cell.criterion not in specs:
         raise UsageError(f"this version of the suite has no criterion {cell.criterion!r}")
-    adapter = load_adapter(options.get("adapters", {}).get(cell.framework, cell.framework))
+    option = options.get("adapters", {}).get(cell.framework, cell.framework)
+    adapter = load_adapter(option, folders)
     if hasattr(adapter, "specs"):
         adapter.specs = specs
-    outcomes = [_again(specs[cell.criterion], adapter, cell, found, witness) for witness in found["witnesses"]]
+    isolated = Isolated(adapter, adapter.environment(), option, folders)
+    command = f"conformance replay RESULTS {check_id}"
+    judge = CellJudge(specs[cell.criterion], adapter, adapter.environment(), cell, (), command, isolated=isolated)
+    outcomes = [_again(judge.anew(), found, witness) for witness in found["witnesses"]]
     return int(any(outcome in NAMES[DIFFERS:] for outcome in outcomes))
 
 
-def _again(spec: Spec, adapter: Adapter, cell: Cell, check: Mapping[str, Any], witness: Mapping[str, Any]) -> str:
-    judge = CellJudge(spec, adapter, adapter.environment(), cell, (), f"conformance replay RESULTS {check['id']}")
-    name = check["check"]
+def _again(judge: CellJudge, check: Mapping[str, Any], witness: Mapping[str, Any]) -> str:
+    spec, name = judge.spec, check["check"]
     if name.startswith("edge."):
         edge = next((item for item in spec.edge_cases if f"edge.{item.id}" == name), None)
         if edge is None:
-            raise UsageError(f"this version of the suite has no {name} for {cell.criterion}")
+            raise UsageError(f"this version of the suite has no {name} for {spec.name}")
         again = judge_edge(judge, edge)
     else:
         judge.judge_stack(Stack.of(_case_of(spec, witness)))

@@ -1,0 +1,159 @@
+"""What a worker says, read by the judge, who believes nothing of it: every length, shape, dtype and type is checked."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.adapter.protocol import Binding, Difference, Environment, Output, Unsupported
+from conformance.worker.frames import Frame, Nonsense
+from conformance.worker.messages import plain_dtype
+
+Array = NDArray[Any]
+MOST_AXES = 32
+
+
+class Raised(Exception):
+    """What an adapter raised in a worker. Its class is named like the original's."""
+
+
+def answer_of(frame: Frame, number: int) -> Any:
+    """What an adapter returned for call `number`, or the exception that stands for what it raised.
+
+    Raises:
+        Nonsense: it is no answer, or one to another call.
+    """
+    header, body = frame
+    if header.get("answer") != number:
+        raise Nonsense("it is no answer to this call")
+    if "raised" in header:
+        return raised_of(header["raised"])
+    if "unsupported" in header:
+        return Unsupported(_text(header["unsupported"]))
+    if "returned" in header:
+        return _stand_in(header["returned"])
+    items = [["value", header.get("value")], *_list(header.get("gradients"))]
+    arrays, at = {}, 0
+    for item in items:
+        name, entry = _list(item, 2)
+        arrays[_text(name)], at = _unpacked(entry, body, at)
+    if at != len(body) or len(arrays) != len(items):
+        raise Nonsense("its arrays are not what its header says")
+    return Output(arrays.pop("value"), arrays)
+
+
+def warnings_of(header: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The class and the text of each warning of an answer.
+
+    Raises:
+        Nonsense: these are no warnings.
+    """
+    pairs = (_list(item, 2) for item in _list(header.get("warnings", [])))
+    return [(_text(name), _text(text)) for name, text in pairs]
+
+
+def raised_of(data: Any) -> Raised:
+    """The exception that stands for one that was raised in a worker."""
+    name, text = _list(data, 2)
+    error: Raised = type(_class_name(name), (Raised,), {})(_text(text))
+    return error
+
+
+def environment_of(data: Any) -> Environment:
+    """The environment that `environment_data` made.
+
+    Raises:
+        Nonsense: it is none.
+    """
+    if not isinstance(data, dict):
+        raise Nonsense("its environment is none")
+    devices, dtypes, modes = (tuple(map(_text, _list(data.get(key)))) for key in ("devices", "dtypes", "modes"))
+    versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
+    return Environment(versions, devices, dtypes, modes, data.get("flushes_subnormals") is True, details)
+
+
+def binding_of(data: Any) -> Binding | None:
+    """The binding that `binding_data` made.
+
+    Raises:
+        Nonsense: it is none.
+    """
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise Nonsense("its binding is none")
+    differences = (map(_text, _list(item, 3)) for item in _list(data.get("differences")))
+    gradients = data.get("gradients")
+    names = None if gradients is None else tuple(map(_text, _list(gradients)))
+    return Binding(_text(data.get("function")), tuple(Difference(*item) for item in differences), names)
+
+
+def _unpacked(entry: Any, body: bytes, at: int) -> tuple[Any, int]:
+    if entry is None:
+        return None, at
+    if not isinstance(entry, dict):
+        raise Nonsense("an array of it has no description")
+    if "type" in entry:
+        return _stand_in(entry["type"]), at
+    if "shape" not in entry:
+        return _opaque(_text(entry.get("dtype"))), at
+    dtype, shape = plain_dtype(_text(entry.get("dtype"))), _list(entry["shape"])
+    if dtype is None or len(shape) > MOST_AXES or not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):
+        raise Nonsense("an array of it has an impossible dtype or shape")
+    end = at + math.prod(shape) * dtype.itemsize
+    if end > len(body):
+        raise Nonsense("its arrays are not what its header says")
+    try:
+        return np.frombuffer(body[at:end], dtype).reshape(shape).copy(), end
+    except ValueError:
+        raise Nonsense("an array of it has an impossible shape") from None
+
+
+def _opaque(name: str) -> Array:
+    """An empty array of a dtype whose numbers do not cross: that it is the wrong one is all there is to know."""
+    try:
+        return np.empty(0, np.dtype(name[:50]))
+    except Exception:
+        return np.empty(0, np.dtype("V1"))
+
+
+def _stand_in(name: Any) -> object:
+    """An object whose class is named so: what was returned was no array."""
+    found: object = type(_class_name(name), (), {})()
+    return found
+
+
+def _list(data: Any, length: int | None = None) -> Sequence[Any]:
+    if not isinstance(data, list) or (length is not None and len(data) != length):
+        raise Nonsense("its header lacks a list")
+    return data
+
+
+def _text(data: Any) -> str:
+    if not isinstance(data, str):
+        raise Nonsense("its header lacks a text")
+    return data.encode("utf-8", "backslashreplace").decode()  # half of a surrogate pair could not be written
+
+
+def _class_name(data: Any) -> str:
+    return _text(data)[:100].replace("\0", "")
+
+
+def _texts(data: Any) -> dict[str, str]:
+    if not isinstance(data, dict):
+        raise Nonsense("its header lacks an object")
+    return {key: _text(value) for key, value in data.items()}
+
+
+def warning_named(name: str) -> type[Warning]:
+    """Python's own warning class of that name, or one made for it."""
+    found = getattr(builtins, name, None)
+    if isinstance(found, type) and issubclass(found, Warning):
+        return found
+    made: type[Warning] = type(_class_name(name), (UserWarning,), {})
+    return made
