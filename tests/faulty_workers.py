@@ -208,3 +208,65 @@ class Alone:
 class Silent(Ruinous):
     def environment(self) -> Environment:
         raise OSError("libcudart.so.13: cannot open shared object file")
+
+
+class Crashes:
+    """l1; but where three inputs are above their targets, the process crashes."""
+
+    name = "crashes"
+    fault = "segfault"
+    version = "1.5"
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: self.version})
+
+    def binding(self, criterion: str) -> Binding | None:
+        return Binding(f"{self.name}.{criterion}") if criterion == "l1" else None
+
+    def is_deadly(self, call: Call) -> bool:
+        inputs = call.inputs
+        return inputs["input"].shape == (3,) and bool(np.all(inputs["input"] > inputs["target"]))
+
+    def run(self, call: Call) -> Output:
+        if self.is_deadly(call):
+            getattr(Ruinous(), self.fault)(call)
+        error, reduction = call.inputs["input"] - call.inputs["target"], call.parameters["reduction"]
+        weight = np.broadcast_to(call.inputs.get("weight", np.ones((), error.dtype)), error.shape)
+        with np.errstate(all="ignore"):
+            share = weight / weight.sum() if reduction == "mean" else weight
+            value = np.abs(error) * share
+            slope = np.sign(error) * share
+        gradients = {"input": slope, "target": -slope}
+        total = value if reduction == "none" else value.sum()
+        return Output(np.asarray(total), {name: gradients[name] for name in call.wrt})
+
+
+class CrashesAlways(Crashes):
+    name = "crashes_always"
+
+    def is_deadly(self, call: Call) -> bool:
+        return True
+
+
+class CrashesOutOfDomain(Crashes):
+    """Only a negative weight crashes it, and it answers an edge case in its domain."""
+
+    name = "crashes_out_of_domain"
+
+    def is_deadly(self, call: Call) -> bool:
+        weight = call.inputs.get("weight")
+        return weight is not None and bool(np.any(weight < 0))
+
+
+class HangsOutOfDomain(CrashesOutOfDomain):
+    name = "hangs_out_of_domain"
+    fault = "hang"
+
+
+class Counted(Ruinous):
+    """Writes down each time that it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with open(os.environ["FAULTY_SIGNAL"], "a", encoding="utf-8") as file:
+            file.write("made\n")
