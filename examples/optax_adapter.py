@@ -1,4 +1,4 @@
-"""optax's losses, for `--framework optax_adapter:Optax@PATH/TO/python`. Needs NumPy, jax and optax; any release will do.
+"""optax's losses, for `--framework optax_adapter:Optax@PATH/TO/python`. Needs NumPy, jax and optax, of any release.
 
 optax leaves the reduction, weights and ignored labels to the caller; an adapter adds nothing, so these are unsupported.
 """

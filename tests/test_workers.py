@@ -74,7 +74,7 @@ def is_gone(pid: int, within: float = 5.0) -> bool:
 def test_it_answers_what_the_adapter_answers(worker: WorkerAdapter) -> None:
     given = call("right", 1.5, 2.0, wrt=("input",))
     output = worker.run(given)
-    assert (output.value.shape, output.value.item(), output.value.dtype) == ((), 3.5, np.float64)
+    assert (output.value.shape, output.value.item(), output.value.dtype) == ((), 3.5, np.dtype(np.float64))
     np.testing.assert_array_equal(output.gradients["input"], given.inputs["input"])
     assert output.gradients["input"].flags.writeable
 
@@ -130,7 +130,7 @@ def test_layout_crosses_too(worker: WorkerAdapter, view: Any) -> None:
 
 
 def test_parameters_cross_as_what_they_are(worker: WorkerAdapter) -> None:
-    parameters = {"a": 0.1, "b": 5e-324, "c": float("inf"), "d": -100, "e": True, "f": "mean", "g": None}
+    parameters: dict[str, Any] = {"a": 0.1, "b": 5e-324, "c": float("inf"), "d": -100, "e": True, "f": "mean"}
     with pytest.raises(Raised) as caught:
         worker.run(call("parameters", **parameters))
     assert str(caught.value) == repr(parameters)
@@ -155,6 +155,23 @@ def test_its_warnings_cross(worker: WorkerAdapter) -> None:
     assert [(item.category, str(item.message)) for item in caught] == [
         (DeprecationWarning, "this function will go away")
     ]
+
+
+def test_a_warning_that_is_made_an_error_spoils_no_answer(worker: WorkerAdapter) -> None:
+    with pytest.raises(DeprecationWarning, match="will go away"):
+        worker.run_many([call("right", 1.0), call("warn"), call("right", 2.0)])
+    assert worker.run(call("right", 3.0)).value == 3.0
+
+
+def test_an_interrupt_of_the_judge_spoils_no_answer(worker: WorkerAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("conformance.worker.reading.answer_of", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            worker.run_many([call("right", 1.0), call("right", 2.0)])
+    assert worker.run(call("right", 3.0)).value == 3.0
 
 
 def test_what_is_no_output_stays_none(worker: WorkerAdapter) -> None:

@@ -24,7 +24,7 @@ from conformance.suite.replay import replay
 from conformance.suite.run import command_for, judge_cell, unmatched
 from conformance.verdict.entries import Entry
 from conformance.worker.limits import MOST_DEATHS
-from tests.test_plugin import QUICK, last_line, ran, start
+from tests.test_plugin import CUT, QUICK, last_line, ran, start
 
 HERE = f"@{sys.executable}"
 GENERATED = ("value", "gradient.input", "gradient.target")
@@ -250,7 +250,7 @@ def test_to_collect_starts_no_worker(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_ctrl_c_leaves_no_worker_behind(number: signal.Signals, tmp_path: Path) -> None:
-    process = start(tmp_path, "--pyargs", "conformance", *QUICK, "--framework", f"faulty:SlowOnes{HERE}")
+    process = start(tmp_path, "--pyargs", "conformance", *CUT, "--framework", f"faulty:SlowOnes{HERE}")
     until = time.monotonic() + 60
     while not (tmp_path / "signal").exists() and time.monotonic() < until:
         time.sleep(0.05)

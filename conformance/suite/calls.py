@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,16 +67,23 @@ def run_stack(
     dtype = DTYPES[stack.dtype]
     arrays = {name: np.zeros(shape, dtype) for name, (_, shape) in shapes.items()}
     answers = Answers(arrays, [{} for _ in range(len(stack))])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
+    with recorded(answers.warnings):
         calls = [call_of(stack[k], wrt, device, mode) for k in range(len(stack))]
         for k, output in enumerate(_run_each(adapter, calls)):
             if isinstance(output, Problem):
                 answers.problems[k][""] = output
             else:
                 _take(output, answers, shapes, k, dtype)
-    answers.warnings = {f"{item.category.__name__}: {item.message}" for item in caught}
     return answers
+
+
+@contextmanager
+def recorded(into: set[str]) -> Iterator[None]:
+    """Adds the warnings of a block to `into`; none becomes an error, whatever was asked of pytest."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    into |= {f"{item.category.__name__}: {item.message}" for item in caught}
 
 
 def _run_each(adapter: Adapter, calls: Sequence[Call]) -> Iterator[Output | Problem]:

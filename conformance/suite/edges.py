@@ -15,7 +15,7 @@ from conformance.record.model import Check
 from conformance.reference.formats import FORMATS
 from conformance.spec.layout import match
 from conformance.spec.model import EdgeCase, Spec
-from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
+from conformance.suite.calls import UNSUPPORTED, Problem, call_of, recorded, run_call
 from conformance.suite.cell import CellJudge
 from conformance.suite.findings import finding_of
 from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, INACCURATE, Judged, judge
@@ -67,7 +67,8 @@ def judge_edge(judge_of: CellJudge, edge: EdgeCase) -> Check:
 def _judge_refusal(judge_of: CellJudge, tally: Tally, check: str, case: Case) -> None:
     """Out of domain: refusing or answering NaN agrees; an answer differs, or fails where the domain must raise."""
     cell = judge_of.cell
-    output = run_call(judge_of.careful, call_of(case, (), cell.device, cell.mode))
+    with recorded(judge_of.warnings):
+        output = run_call(judge_of.careful, call_of(case, (), cell.device, cell.mode))
     if isinstance(output, Problem) and output.severity == UNSUPPORTED:
         judge_of.note_unsupported(tally, check, output)  # it refuses everything, so it has not looked at the input
         return

@@ -39,6 +39,7 @@ class WorkerAdapter:
         self._bindings: dict[str, Binding | None] = {}
         self._process: Process | None = None
         self._calls = 0
+        self._warned: list[tuple[str, str]] = []
         self._fresh = True  # the worker has answered no call yet
         hello = self._start()
         self.name = str(hello["name"])
@@ -83,6 +84,12 @@ class WorkerAdapter:
                 self._run_until_death(calls[len(outputs) :], outputs)
             except (WorkerDied, AdapterError) as error:
                 outputs.append(error if isinstance(error, WorkerDied) else WorkerDied(str(error)))
+            except BaseException:  # KeyboardInterrupt: what would come next is no answer to what is asked next
+                self.close()
+                raise
+        warned, self._warned = self._warned, []
+        for name, text in warned:
+            warnings.warn(text, reading.warning_named(name), stacklevel=2)
         return outputs
 
     def close(self) -> None:
@@ -104,19 +111,17 @@ class WorkerAdapter:
         frame = self._receive(process, self._limits.first_call if self._fresh else self._limits.call)
         self._fresh = False
         try:
-            output, warned = reading.answer_of(frame, number), reading.warnings_of(frame[0])
+            output: Output | Exception = reading.answer_of(frame, number)
+            self._warned += reading.warnings_of(frame[0])
         except Nonsense as error:
             self._process = None
             process.refuse(error)
-        for name, text in warned:
-            warnings.warn(text, reading.warning_named(name), stacklevel=2)
-        found: Output | Exception = output
-        return found
+        return output
 
     def _receive(self, process: Process, seconds: float) -> Any:
         try:
             return process.receive(seconds)
-        except BaseException:  # KeyboardInterrupt too: what would come next is not the answer to what is asked next
+        except BaseException:
             self.close()
             raise
 
