@@ -156,6 +156,11 @@ class Ruinous:
     def refuse(self, call: Call) -> None:
         raise Unsupported("no kernel for this device")
 
+    def overwrite(self, call: Call) -> None:
+        call.inputs["input"][...] = 7
+        if call.parameters.get("then_raise"):
+            raise ValueError("after it has written")
+
     def warn(self, call: Call) -> None:
         warnings.warn("this function will go away", DeprecationWarning, stacklevel=1)
 

@@ -25,7 +25,7 @@ from conformance.worker.frames import HEAD, MAGIC, Frames, Nonsense, pack
 from conformance.worker.isolated import Isolated
 from conformance.worker.limits import Limits
 from conformance.worker.process import BOOT
-from conformance.worker.reading import Raised, answer_of, binding_of, environment_of, raised_of, warnings_of
+from conformance.worker.reading import Raised, answer_of, binding_of, environment_of, raised_of
 
 RUINOUS = "tests.faulty_workers:Ruinous"
 FAST = Limits(start=30, first_call=10, call=10, memory=0.25)
@@ -146,6 +146,25 @@ def test_what_it_raises_bears_its_name(worker: WorkerAdapter) -> None:
         worker.run(call("refuse"))
     (raised,) = worker.run_many([call("raise_strangely")])
     assert (type(raised).__name__, str(raised)) == ("Strange", "its text cannot be had")
+
+
+def test_what_it_writes_to_its_inputs_shows(worker: WorkerAdapter) -> None:
+    x = np.arange(12.0).reshape(3, 4)
+    for view in (x.copy(), x.copy()[:, ::2], x.copy()[::-1].T):
+        worker.run(Call("overwrite", {"input": view}, {}, "float64"))
+        assert (view == 7).all()
+    (given, other) = call("overwrite", 1.0, 2.0, then_raise=True), call("right", 1.0)
+    worker.run_many([given, other])
+    assert given.inputs["input"].tolist() == [7.0, 7.0]
+    assert other.inputs["input"].tolist() == [1.0]
+
+
+def test_what_cannot_cross_is_no_refusal(worker: WorkerAdapter) -> None:
+    with pytest.raises(WorkerDied, match="cannot be sent to a worker"):
+        worker.run(call("right", 1.0, strange=3j))
+    found = worker.run_many([call("right"), call("right", strange=3j), call("right")])
+    assert [type(item) for item in found] == [Output, WorkerDied, Output]
+    assert worker.run(call("right", 1.0)).value == 1.0
 
 
 def test_its_warnings_cross(worker: WorkerAdapter) -> None:
@@ -418,7 +437,7 @@ def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def answer(header: dict[str, Any], body: bytes = b"") -> Any:
-    return answer_of(({"answer": 1, **header}, body), 1)
+    return answer_of(({"answer": 1, **header}, body), 1).output
 
 
 def described(dtype: Any, shape: Any) -> dict[str, Any]:
@@ -438,7 +457,8 @@ def test_a_right_answer_is_read() -> None:
         ({"value": None}, b""),
         ({"value": None, "gradients": {}}, b""),
         ({"value": None, "gradients": [["input"]]}, b""),
-        ({"value": None, "gradients": [["value", None]]}, b""),
+        ({"value": None, "gradients": [["input", None], ["input", None]]}, b""),
+        ({"value": None, "gradients": [], "changed": 3}, b""),
         ({"value": None, "gradients": [[3, None]]}, b""),
         ({"value": {"type": 3}, "gradients": []}, b""),
         ({"value": {}, "gradients": []}, b""),
@@ -473,7 +493,7 @@ def test_what_is_none_else_is_refused() -> None:
             read(data)
     for items in (3, [3], [["a"]], [["a", 3]]):
         with pytest.raises(Nonsense):
-            warnings_of({"warnings": items})
+            answer({"unsupported": "", "warnings": items})
     assert type(raised_of(["a\0b", "text"])).__name__ == "ab"
 
 
@@ -492,7 +512,6 @@ def test_no_bytes_whatever_end_the_judge() -> None:
             frame = frames.next()
             if frame is not None:
                 answer_of(frame, 1)
-                warnings_of(frame[0])
         except Nonsense:
             pass
 

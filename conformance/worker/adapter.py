@@ -10,6 +10,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from conformance.adapter.load import GROUP, built_in
 from conformance.adapter.protocol import Binding, Call, Environment, Output, WorkerDied
 from conformance.errors import AdapterError
@@ -99,11 +101,12 @@ class WorkerAdapter:
             self._process = None
 
     def _run_until_death(self, calls: Sequence[Call], outputs: list[Output | Exception]) -> None:
-        process = self._ready()
         first = self._calls
-        self._calls += len(calls)
-        process.send(b"".join(messages.pack_call(first + k, call) for k, call in enumerate(calls)))
-        for k, call in enumerate(calls):
+        frames = _packed(first, calls)
+        self._calls += len(frames)
+        process = self._ready()
+        process.send(b"".join(frames))
+        for k, call in enumerate(calls[: len(frames)]):
             outputs.append(self._received(process, first + k, call))
 
     def _received(self, process: Process, number: int, call: Call) -> Output | Exception:
@@ -111,11 +114,13 @@ class WorkerAdapter:
         frame = self._receive(process, self._limits.first_call if self._fresh else self._limits.call)
         self._fresh = False
         try:
-            output: Output | Exception = reading.answer_of(frame, number)
-            self._warned += reading.warnings_of(frame[0])
+            answer = reading.answer_of(frame, number)
+            _take_over(answer.changed, call)
         except Nonsense as error:
             self._process = None
             process.refuse(error)
+        self._warned += answer.warnings
+        output: Output | Exception = answer.output
         return output
 
     def _receive(self, process: Process, seconds: float) -> Any:
@@ -202,6 +207,33 @@ class WorkerAdapter:
         except Nonsense as error:
             self._process = None
             process.refuse(error)
+
+
+def _packed(first: int, calls: Sequence[Call]) -> list[bytes]:
+    """The frames of calls, up to one that cannot be sent.
+
+    Raises:
+        WorkerDied: that is the first.
+    """
+    frames: list[bytes] = []
+    for call in calls:
+        try:
+            frames.append(messages.pack_call(first + len(frames), call))
+        except (TypeError, ValueError, AttributeError) as error:
+            if not frames:
+                raise WorkerDied(f"this call cannot be sent to a worker: {error}") from error
+            break
+    return frames
+
+
+def _take_over(changed: Mapping[str, Any], call: Call) -> None:
+    """Writes to a call's inputs what the adapter has written to its copies, as it would have in process."""
+    for name, array in changed.items():
+        mine = call.inputs.get(name)
+        if mine is None or not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (mine.shape, mine.dtype):
+            raise Nonsense("it changed an input that the call does not have")
+        if mine.flags.writeable:
+            mine[...] = array
 
 
 def _entry_point(name: str) -> str:

@@ -171,17 +171,30 @@ def _answer(adapter: Any, header: Mapping[str, Any], body: bytes) -> tuple[dict[
         return _binding(adapter, header), []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        answer, arrays = _ran(adapter, header, body)
+        answer, arrays = _called(adapter, header, body)
     answer["warnings"] = [[item.category.__name__, str(item.message)[:1000]] for item in caught[:MOST_WARNINGS]]
     return {"answer": header["call"], **answer}, arrays
 
 
-def _ran(adapter: Any, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], list[bytes]]:
+def _called(adapter: Any, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], list[bytes]]:
     from conformance.adapter.protocol import Unsupported
-    from conformance.worker.messages import call_of, pack_output, said
+    from conformance.worker.messages import call_of, pack_changes
 
     try:
-        return pack_output(adapter.run(call_of(header, body)))
+        call, untouched = call_of(header, body), call_of(header, body)
+    except Unsupported as error:
+        return {"unsupported": str(error)}, []
+    answer, arrays = _ran(adapter, call)
+    changed, more = pack_changes(untouched, call)
+    return ({**answer, "changed": changed} if changed else answer), arrays + more
+
+
+def _ran(adapter: Any, call: Any) -> tuple[dict[str, Any], list[bytes]]:
+    from conformance.adapter.protocol import Unsupported
+    from conformance.worker.messages import pack_output, said
+
+    try:
+        return pack_output(adapter.run(call))
     except Unsupported as error:
         return {"unsupported": said(error)[1]}, []
     except BaseException as error:  # SystemExit and KeyboardInterrupt end no run either

@@ -74,7 +74,7 @@ def _span(array: Array) -> tuple[int, bytes]:
 
 
 def call_of(header: Mapping[str, Any], body: bytes) -> Call:
-    """The call that `pack_call` packed.
+    """The call that `pack_call` packed, with memory of its own.
 
     Raises:
         Unsupported: it is one in bfloat16, and this interpreter has no ml_dtypes.
@@ -87,6 +87,8 @@ def call_of(header: Mapping[str, Any], body: bytes) -> Call:
             plain = plain_dtype(dtype)
         except ModuleNotFoundError:
             raise Unsupported("bfloat16 needs ml_dtypes, which is not installed in this interpreter") from None
+        if plain is None:
+            raise TypeError(f"numbers of {dtype} cannot cross")
         array: Array = np.ndarray(shape, plain, memory, offset, strides) if size else np.empty(shape, plain)
         array.flags.writeable = writeable
         inputs[name] = array
@@ -119,6 +121,17 @@ def _packed(given: Any) -> list[Any]:
     if not array.dtype.isnative or (name != "bfloat16" and name not in PLAIN):
         return [{"dtype": array.dtype.str}]  # the wrong one: its numbers do not matter
     return [{"dtype": name, "shape": array.shape}, array.tobytes()]
+
+
+def pack_changes(before: Call, after: Call) -> tuple[list[Any], list[bytes]]:
+    """The inputs that an adapter has written to: items for the header, and their bytes."""
+    items, body = [], []
+    for name, array in after.inputs.items():
+        if array.tobytes() != before.inputs[name].tobytes():
+            item, data = _packed(array)
+            items.append([name, item])
+            body.append(data)
+    return items, body
 
 
 def environment_data(environment: Environment) -> dict[str, Any]:

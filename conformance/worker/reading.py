@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,17 @@ class Raised(Exception):
     """What an adapter raised in a worker. Its class is named like the original's."""
 
 
-def answer_of(frame: Frame, number: int) -> Any:
-    """What an adapter returned for call `number`, or the exception that stands for what it raised.
+class Answer(NamedTuple):
+    """`output` is what an adapter returned, or the exception that stands for what it raised; `changed`, the inputs that
+    it wrote to, as they are now; `warnings`, the class and the text of each."""
+
+    output: Any
+    changed: dict[str, Any]
+    warnings: list[tuple[str, str]]
+
+
+def answer_of(frame: Frame, number: int) -> Answer:
+    """The answer to call `number`.
 
     Raises:
         Nonsense: it is no answer, or one to another call.
@@ -31,30 +40,24 @@ def answer_of(frame: Frame, number: int) -> Any:
     header, body = frame
     if header.get("answer") != number:
         raise Nonsense("it is no answer to this call")
-    if "raised" in header:
-        return raised_of(header["raised"])
-    if "unsupported" in header:
-        return Unsupported(_text(header["unsupported"]))
-    if "returned" in header:
-        return _stand_in(header["returned"])
-    items = [["value", header.get("value")], *_list(header.get("gradients"))]
-    arrays, at = {}, 0
-    for item in items:
-        name, entry = _list(item, 2)
-        arrays[_text(name)], at = _unpacked(entry, body, at)
-    if at != len(body) or len(arrays) != len(items):
+    output, at = _output_of(header, body)
+    changed, at = _arrays(header.get("changed", []), body, at)
+    if at != len(body):
         raise Nonsense("its arrays are not what its header says")
-    return Output(arrays.pop("value"), arrays)
-
-
-def warnings_of(header: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The class and the text of each warning of an answer.
-
-    Raises:
-        Nonsense: these are no warnings.
-    """
     pairs = (_list(item, 2) for item in _list(header.get("warnings", [])))
-    return [(_text(name), _text(text)) for name, text in pairs]
+    return Answer(output, changed, [(_text(name), _text(text)) for name, text in pairs])
+
+
+def _output_of(header: Mapping[str, Any], body: bytes) -> tuple[Any, int]:
+    if "raised" in header:
+        return raised_of(header["raised"]), 0
+    if "unsupported" in header:
+        return Unsupported(_text(header["unsupported"])), 0
+    if "returned" in header:
+        return _stand_in(header["returned"]), 0
+    value, at = _unpacked(header.get("value"), body, 0)
+    gradients, at = _arrays(header.get("gradients"), body, at)
+    return Output(value, gradients), at
 
 
 def raised_of(data: Any) -> Raised:
@@ -91,6 +94,16 @@ def binding_of(data: Any) -> Binding | None:
     gradients = data.get("gradients")
     names = None if gradients is None else tuple(map(_text, _list(gradients)))
     return Binding(_text(data.get("function")), tuple(Difference(*item) for item in differences), names)
+
+
+def _arrays(items: Any, body: bytes, at: int) -> tuple[dict[str, Any], int]:
+    arrays: dict[str, Any] = {}
+    for item in _list(items):
+        name, entry = _list(item, 2)
+        if _text(name) in arrays:
+            raise Nonsense("it names an array twice")
+        arrays[_text(name)], at = _unpacked(entry, body, at)
+    return arrays, at
 
 
 def _unpacked(entry: Any, body: bytes, at: int) -> tuple[Any, int]:
