@@ -198,6 +198,16 @@ class Shy:
         os.abort()
 
 
+class OnlyOnce(Ruinous):
+    """Starts once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with contextlib.suppress(FileExistsError), open(os.environ["FAULTY_SIGNAL"], "x", encoding="utf-8"):
+            return
+        os.abort()
+
+
 class Mute:
     def __init__(self) -> None:
         time.sleep(1000)

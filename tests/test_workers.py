@@ -399,6 +399,18 @@ def test_one_that_hangs_at_the_start_is_told(tmp_path: Path) -> None:
         WorkerAdapter("tests.faulty_workers:Mute", limits=quick)
 
 
+def test_one_that_starts_no_more_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULTY_SIGNAL", str(tmp_path / "signal"))
+    adapter = WorkerAdapter("tests.faulty_workers:OnlyOnce", limits=FAST)
+    found = adapter.run_many([call("right"), call("segfault"), call("right"), call("right")])
+    assert [type(item) for item in found] == [Output, WorkerDied, WorkerDied, WorkerDied]
+    assert "does not start, tried 3 times: SIGABRT (aborted) killed the worker" in str(found[2])
+    start = time.monotonic()
+    with pytest.raises(WorkerDied, match="does not start"):
+        adapter.run(call("right"))
+    assert time.monotonic() - start < 0.1
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

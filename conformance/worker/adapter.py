@@ -42,6 +42,7 @@ class WorkerAdapter:
         self._process: Process | None = None
         self._calls = 0
         self._warned: list[tuple[str, str]] = []
+        self._given_up = ""  # why no worker starts
         self._fresh = True  # the worker has answered no call yet
         hello = self._start()
         self.name = str(hello["name"])
@@ -131,6 +132,8 @@ class WorkerAdapter:
             raise
 
     def _ready(self) -> Process:
+        if self._given_up:
+            raise AdapterError(self._given_up)
         if self._process is None:
             self._start()
         assert self._process is not None
@@ -154,9 +157,9 @@ class WorkerAdapter:
                 process.kill()
                 raise
             process.kill()
-        raise AdapterError(
-            f"{self._asked!r}: a worker of {self._python} does not start, tried {self._limits.starts:g} times: {said}"
-        )
+        times = f"tried {self._limits.starts:g} times"
+        self._given_up = f"{self._asked!r}: a worker of {self._python} does not start, {times}: {said}"
+        raise AdapterError(self._given_up)
 
     def _settled(self, process: Process, hello: Mapping[str, Any]) -> Mapping[str, Any]:
         if "fault" in hello:

@@ -27,6 +27,9 @@ SLICE = 0.05  # seconds between two looks at a worker that says nothing
 LOOKS = 10  # slices between two looks at its children, which cost more
 TAIL = 2000  # bytes of what it printed last
 
+OWN = {"PYTHONHOME", "__PYVENV_LAUNCHER__"}  # of the judge's interpreter
+SHARING = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # a GPU, with the judge
+
 # Any Python can read this. It makes `conformance` importable, and nothing else of the judge's interpreter.
 BOOT = """\
 import sys
@@ -212,7 +215,7 @@ def interpreter(given: str) -> str:
 
 
 def _started(python: str, channel: int, lifeline: int, printed: int) -> subprocess.Popen[bytes]:
-    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONHOME", "__PYVENV_LAUNCHER__"}}
+    environment = {**SHARING, **{k: v for k, v in os.environ.items() if k not in OWN}}
     try:
         return subprocess.Popen(
             [python, "-c", BOOT, str(PACKAGE), str(channel), str(lifeline)],
