@@ -577,9 +577,9 @@ def test_what_runs_in_a_worker_needs_no_second() -> None:
     own = WorkerAdapter(RUINOUS, sys.executable, limits=FAST)
     isolated = Isolated(own, own.environment(), f"{RUINOUS}@{sys.executable}")
     assert isolated.adapter is own
+    pid = pid_of(own)
     isolated.close()
-    assert own._process is not None
-    own.close()
+    assert is_gone(pid)
 
 
 def test_a_worker_imports_numpy_only() -> None:

@@ -82,6 +82,7 @@ def test_a_worker_that_always_dies_is_given_up() -> None:
     assert (value.outcome, value.new, value.known) == ("error", "error", ["all"])
     assert value.counts["not run"] > 50
     assert MOST_DEATHS <= value.counts["error"] < 2 * MOST_DEATHS + 16
+    assert value.cases == sum(value.counts.values()) - value.counts["not run"]
     assert any("the rest of the generated cases did not run" in text for text in result.warnings)
     plan.close()
 

@@ -74,14 +74,14 @@ class CellJudge:
     def judge_stack(self, stack: Stack) -> dict[str, float]:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
-        self.recipes += 1
-        self.cases += len(stack)
         wrt = self.wrt(tuple(stack.inputs))
-        for output in ("value", *wrt):
-            self.tally(check_of_output(output)).recipes += 1
         if self.deaths >= MOST_DEATHS:
             self._note_not_asked(("value", *wrt), len(stack))
             return {}
+        self.recipes += 1
+        self.cases += len(stack)
+        for output in ("value", *wrt):
+            self.tally(check_of_output(output)).recipes += 1
         answers = self._judged_answers(stack, wrt)
         if answers.are_unsupported:  # the reference would be worked out for nothing
             self._note_all_unsupported(("value", *wrt), answers)
@@ -243,7 +243,7 @@ class CellJudge:
             tally.outcome,
             new=tally.new,
             recipes=tally.recipes,
-            cases=sum(tally.counts.values()),
+            cases=sum(tally.counts.values()) - tally.counts["not run"],
             counts=dict(sorted(tally.counts.items())),
             undecided=dict(sorted(tally.undecided.items())),
             apart_ulp=tally.apart,

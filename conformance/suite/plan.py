@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,8 +72,6 @@ class Plan:
         for framework in self.frameworks.values():
             if framework.isolated is not None:
                 framework.isolated.close()
-            close: Callable[[], None] = getattr(framework.adapter, "close", lambda: None)
-            close()
 
 
 def make_plan(options: Options) -> Plan:

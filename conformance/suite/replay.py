@@ -45,6 +45,7 @@ def replay(results: Path, check_id: str) -> int:
     command = f"conformance replay RESULTS {check_id}"
     judge = CellJudge(specs[cell.criterion], adapter, adapter.environment(), cell, (), command, isolated=isolated)
     outcomes = [_again(judge.anew(), found, witness) for witness in found["witnesses"]]
+    isolated.close()
     return int(any(outcome in NAMES[DIFFERS:] for outcome in outcomes))
 
 

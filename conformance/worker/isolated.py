@@ -42,7 +42,7 @@ class Isolated:
         return self._own
 
     def close(self) -> None:
-        """Ends the worker, if there is one."""
+        """Ends the worker, if there is one; and the adapter's own, if that is where it runs."""
         made = self.__dict__.pop("adapter", self._own)
-        if made is not self._own:
+        if made is not self._own or "@" in self._option:
             made.close()
