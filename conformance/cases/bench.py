@@ -1,4 +1,4 @@
-"""Ordinary cases to spoil: drawn once for each layout and setting, and which elements of the value each number reaches."""
+"""Ordinary cases to spoil, drawn once for each layout and setting; and what of the value a number reaches."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from conformance.spec.model import Spec
 
 Mask = NDArray[np.bool_]
 Array = NDArray[Any]
+VARIANTS = 8  # of a base, for what the first one does not show
 TRIES = 200  # for a case whose loss is finite, and in which every element is looked at
 
 
@@ -34,7 +35,7 @@ class Invalid:
     """
 
     case: Case
-    base: Case
+    base: Case | None  # None: there is none
     what: str  # "target is 4 at [1]"
     reached: Mask | None = None
     exact: Stack | None = None
@@ -57,16 +58,21 @@ class Bench:
             return {}, {}, {}
         return tuple({"reduction": name} for name in (param.choices[0], param.choices[-1], param.default))
 
-    def base(self, layout: Layout, setting: Mapping[str, Any], more: Sequence[str] = ()) -> Case:
+    def bases(self, layout: Layout, setting: Mapping[str, Any]) -> Iterator[Case]:
+        """Several cases of a layout and some parameters, with the inputs that must be there."""
+        return (self.base(layout, setting, variant=variant) for variant in range(VARIANTS))
+
+    def base(self, layout: Layout, setting: Mapping[str, Any], more: Sequence[str] = (), variant: int = 0) -> Case:
         """The case of a layout and some parameters: inputs that must be there, and those in `more`."""
         spec = self.spec
         parameters = {**{name: param.default for name, param in spec.params.items()}, **setting}
-        arrays = self._arrays(layout, {name: value for name, value in parameters.items() if name != "reduction"})
+        plain = {name: value for name, value in parameters.items() if name != "reduction"}
+        arrays = self._arrays(layout, plain, variant)
         present = [name for name, item in spec.inputs.items() if item.default is None or name in more]
         return Case(spec.name, self.dtype, dict(layout), parameters, {name: arrays[name] for name in present})
 
-    def _arrays(self, layout: Layout, parameters: Mapping[str, Any]) -> dict[str, Array]:
-        key = repr((tuple(layout.items()), sorted(parameters.items())))
+    def _arrays(self, layout: Layout, parameters: Mapping[str, Any], variant: int) -> dict[str, Array]:
+        key = repr((tuple(layout.items()), sorted(parameters.items()), variant))
         if key not in self._drawn:
             for attempt in range(TRIES):
                 self._drawn[key] = self._try(layout, parameters, digest("invalid", self.dtype, self.seed, key, attempt))
@@ -102,7 +108,8 @@ class Bench:
             if reached.any() or self._undefined_by(case, name, np.ones_like(where)).any():
                 return reached
         full, shape = output_shapes(self.spec, Stack.of(case), ())["value"]
-        return spread(full_rank(self.spec, case.layout, name, where[None]), full, shape)[0]
+        mask: Mask = spread(full_rank(self.spec, case.layout, name, where[None]), full, shape)[0]
+        return mask
 
     def _undefined_by(self, case: Case, name: str, where: Mask) -> Mask:
         array = np.where(where, np.array(math.nan, case.inputs[name].dtype), case.inputs[name])

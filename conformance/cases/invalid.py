@@ -1,7 +1,7 @@
 """Invalid inputs: calls that violate what a spec states, in one way each, derived from the spec alone.
 
-A check has a handful of cases: the violation in one element, in the middle of the batch, and in all of them; under several
-reductions. The ids depend on the spec alone, not on dtype, sizes or seed.
+A check has a handful of cases: the violation in one element, in the middle of the batch, and in all of them; under
+several reductions. The ids depend on the spec alone, not on dtype, sizes or seed.
 """
 
 from __future__ import annotations
@@ -64,11 +64,24 @@ def _items(spec: Spec) -> Mapping[str, Input | Param]:
 def _in_parameter(bench: Bench, found: Outside) -> Iterator[Invalid]:
     first, _, default = bench.reductions
     for reduction in (first, default):
-        base = bench.base(found.layout, {**found.setting, **reduction})
-        reached = bench.reached_by_parameter(base, found.name)
+        base, reached = _looked_at(bench, found, reduction)
         for value in found.values:
             case = replace(base, parameters={**base.parameters, found.name: value})
             yield Invalid(case, base, f"{found.name} is {value!r}", reached)
+
+
+def _looked_at(bench: Bench, found: Outside, reduction: Mapping[str, str]) -> tuple[Case, Mask | None]:
+    """A case in which the formula looks at a parameter, and the elements of the value that it reaches; the first case, if
+    none shows that it does."""
+    flags = [param for param in bench.spec.params.values() if param.type == "bool" and param.name not in found.setting]
+    settings = [{}, *({param.name: not param.default} for param in flags)]
+    tried = (
+        (base, bench.reached_by_parameter(base, found.name))
+        for setting in settings
+        for base in bench.bases(found.layout, {**found.setting, **setting, **reduction})
+    )
+    first = next(tried)
+    return first if first[1] is not None else next((pair for pair in tried if pair[1] is not None), first)
 
 
 def _in_elements(bench: Bench, found: Outside) -> Iterator[Invalid]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from conformance.cases.bench import Bench, Invalid, Make
 from conformance.cases.bind import outside
-from conformance.cases.case import DTYPES, Case, Stack
+from conformance.cases.case import DTYPES, Case, Stack, in_dtype
 from conformance.cases.factors import shape_of
 from conformance.cases.layouts import dim_of, plain_layout, small_layouts
 from conformance.spec.layout import Layout, axes_of, match
@@ -46,9 +46,11 @@ def _none_of(param: Param) -> str:
 
 
 def _typed(name: str, value: Any, bench: Bench) -> Iterator[Invalid]:
-    base = bench.base(plain_layout(bench.spec), {})
-    case = replace(base, parameters={**base.parameters, name: value})
-    yield Invalid(case, base, f"{name} is {value!r}")
+    for base in bench.bases(plain_layout(bench.spec), {}):
+        case = replace(base, parameters={**base.parameters, name: value})
+        if not {item.name for item in outside(bench.spec, Stack.of(case))} - {name}:
+            yield Invalid(case, base, f"{name} is {value!r}")
+            return
 
 
 # Shapes
@@ -96,7 +98,8 @@ def _changes(
 
 def _resized(axis: int, size: int, array: Array) -> Array:
     """The array with another size of one axis: its first elements, and from the start again."""
-    return np.take(array, np.arange(size) % array.shape[axis], axis)
+    resized: Array = np.take(array, np.arange(size) % array.shape[axis], axis)
+    return resized
 
 
 def _misshapen(misfits: list[Misfit], bench: Bench) -> Iterator[Invalid]:
@@ -142,14 +145,13 @@ def _as_integers(name: str, bench: Bench) -> Iterator[Invalid]:
 
 
 def _mixed(name: str, bench: Bench) -> Iterator[Invalid]:
-    """An input in another floating dtype; every number is one of the narrower dtype, so that nothing need be rounded."""
+    """An input in another floating dtype. Every number is one of the narrower dtype: nothing need be rounded."""
     other = OTHER[bench.dtype]
     narrow = min(bench.dtype, other, key=lambda dtype: DTYPES[dtype].itemsize)
     for base in _bases(bench, name):
-        inputs = {n: a if a.dtype.kind == "i" else a.astype(DTYPES[narrow]).astype(a.dtype) for n, a in base.inputs.items()}
-        rounded = replace(base, inputs=inputs)
+        rounded = replace(base, inputs=in_dtype(in_dtype(base.inputs, narrow), base.dtype))
         if not outside(bench.spec, Stack.of(rounded)):
-            yield _exchanged(rounded, rounded, name, inputs[name].astype(DTYPES[other]), narrow)
+            yield _exchanged(rounded, rounded, name, rounded.inputs[name].astype(DTYPES[other]), narrow)
 
 
 def _bases(bench: Bench, name: str) -> Iterator[Case]:
@@ -160,7 +162,6 @@ def _bases(bench: Bench, name: str) -> Iterator[Case]:
 
 def _exchanged(base: Case, rounded: Case, name: str, array: Array, dtype: str) -> Invalid:
     """The base with one array of another dtype; `rounded` holds its numbers in the dtype that is due."""
-    wide = {n: a if a.dtype.kind == "i" else a.astype(np.float64) for n, a in rounded.inputs.items()}
     case = replace(rounded, inputs={**rounded.inputs, name: array})
-    exact = Stack.of(replace(rounded, dtype=dtype, inputs=wide))
+    exact = Stack.of(replace(rounded, dtype=dtype, inputs=in_dtype(rounded.inputs, "float64")))
     return Invalid(case, base, f"{name} is an array of {array.dtype}", exact=exact)

@@ -21,7 +21,7 @@ from conformance.spec.layout import Layout
 from conformance.spec.model import Input, Param, Spec
 
 HIGHEST, LOWEST = 2**63 - 1, -(2**63)
-CLEARLY = (0.125, 2.0)  # how far beyond a bound, after the nearest number beyond it
+CLEARLY = (0.125, 2.0)  # how far beyond a bound; and the nearest number beyond it
 ANYTHING = (-2.0, -0.125, 0.0, 0.125, 2.0, 1024.0)  # tried where a domain's bounds cannot be worked out
 
 UNNAMED = "bound"  # what ids call a bound that is no number or name
@@ -66,6 +66,7 @@ def outsides(spec: Spec, dtype: str) -> dict[str, Outside]:
     found: dict[str, Outside] = {}
     numbers = [param for param in spec.params.values() if param.type in {"real", "integer"}]
     for item in (*spec.inputs.values(), *numbers):
+        assert isinstance(item, Input | Param)
         for setting, layout in _settings(spec, item):
             names = {**_defaults(spec), **setting, **sizes(spec, layout)}
             for id_, values in _values(spec, item, names, dtype):
@@ -200,7 +201,7 @@ def _beyond(
         if alone is not None:
             yield _equals(name, str(alone).replace("-", "minus_")), (alone,)
             continue
-        for bound, is_out in dict([(low, region.low_out), (high, region.high_out)]).items():
+        for bound, is_out in {low: region.low_out, high: region.high_out}.items():
             if bound is not None and is_out:
                 yield _equals(name, bound.point), (bound.value,)
         if low is not high or low is None:
@@ -237,11 +238,11 @@ def _crosses(name: str, word: str, sign: int) -> str:
 
 
 def _near(bound: Any, sign: int, end: Any, whole: bool, dtype: str) -> Iterable[Any]:
-    """Numbers beyond a bound, the nearest one first, short of `end` if there is one."""
+    """Numbers beyond a bound, the nearest one among them, short of `end` if there is one."""
     if whole:
         return (math.floor(bound) + 1 if sign > 0 else math.ceil(bound) - 1,)
     far = [bound + sign * size for size in CLEARLY] if end is None else [(bound + end) / 2]
-    values = [_next(float(bound), sign, dtype), *(float(np.array(value, DTYPES[dtype])) for value in far)]
+    values = [*(float(np.array(value, DTYPES[dtype])) for value in far), _next(float(bound), sign, dtype)]
     return tuple(v for v in dict.fromkeys(values) if sign * (v - bound) > 0 and (end is None or sign * (end - v) > 0))
 
 

@@ -244,7 +244,7 @@ def left_open(doc: Doc) -> dict[str, dict[Column, Open]]:
     """The criteria that have verdicts undecided by their budget: by column, what came of it."""
     found: dict[str, dict[Column, Open]] = {}
     for (criterion, column), checks in _cells(c for c in doc["checks"] if c["outcome"] != "unsupported").items():
-        drawn = [c for c in checks if not c["check"].startswith("edge.")]
+        drawn = [c for c in checks if not c["check"].startswith(("edge.", "invalid."))]
         undecided = sum(c.get("undecided", {}).get("budget", 0) for c in drawn)
         apart = [_size(c["apart_ulp"]) for c in drawn if c.get("apart_ulp") is not None]
         total = sum(sum(c["counts"].values()) for c in drawn)

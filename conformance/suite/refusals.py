@@ -1,0 +1,134 @@
+"""What a call out of its domain comes to: a refusal agrees, and so does NaN. An answer differs, or fails where it must
+be refused."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conformance.adapter import Output
+from conformance.cases.bench import Invalid
+from conformance.cases.bind import output_shapes, outside
+from conformance.cases.case import DTYPES, Case, Stack
+from conformance.reference.evaluate import evaluate_stack
+from conformance.reference.formats import FORMATS
+from conformance.spec.model import Spec
+from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
+from conformance.suite.cell import CellJudge
+from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, INACCURATE, judge
+from conformance.verdict.known import Covered, of_answered, of_error
+from conformance.verdict.message import first_line
+from conformance.verdict.tally import Finding, Tally
+
+Array = NDArray[Any]
+
+
+def judge_refusal(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid) -> None:
+    """Adds what a call out of its domain comes to."""
+    output, warned = _answer(judge_of, asked.case)
+    if isinstance(output, Problem):
+        _judge_problem(judge_of, tally, check, asked, output)
+        return
+    value = output.value
+    if not isinstance(value, np.ndarray | np.generic) or not (asked.exact or value.dtype == DTYPES[asked.case.dtype]):
+        text = f"{asked.what}: the answer is no array of {asked.case.dtype}, but {type(value).__name__}"
+        _add_error(judge_of, tally, check, asked, text)
+    elif broken := _broken_gradient(judge_of, asked.case):
+        _add_error(judge_of, tally, check, asked, f"{asked.what}: {broken}")
+    elif _is_nan(asked, np.asarray(value)) or _is_right(judge_of.spec, asked, np.asarray(value)):
+        tally.add(AGREES)
+    else:
+        _add_answer(judge_of, tally, check, asked, np.asarray(value), warned)
+
+
+def must_raise(spec: Spec, case: Case) -> bool:
+    """Whether one of the domains that the case violates is marked `must_raise` (shapes that do not fit always are)."""
+    if not case.layout and any(array.ndim for array in case.inputs.values()):
+        return True
+    return any(item.must_raise for item in outside(spec, Stack.of(case)))
+
+
+def _answer(judge_of: CellJudge, case: Case, wrt: tuple[str, ...] = ()) -> tuple[Output | Problem, str]:
+    """What the framework says, and its first warning."""
+    call = call_of(case, wrt, judge_of.cell.device, judge_of.cell.mode)
+    with warnings.catch_warnings(record=True) as caught, judge_of.seconds.spent("framework"):
+        warnings.simplefilter("always")
+        output = run_call(judge_of.careful, call)
+    return output, str(caught[0].message) if caught else ""
+
+
+def _judge_problem(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid, problem: Problem) -> None:
+    """A refusal agrees, but one of the valid call as well has not looked at what is invalid."""
+    base = asked.base
+    if problem.severity == UNSUPPORTED and (base is None or _is_unsupported(_answer(judge_of, base)[0])):
+        judge_of.note_unsupported(tally, check, problem)
+    elif problem.refused:
+        tally.add(AGREES)
+    else:
+        _add_error(judge_of, tally, check, asked, f"{asked.what}: {problem.text}")
+
+
+def _is_unsupported(output: Output | Problem) -> bool:
+    return isinstance(output, Problem) and output.severity == UNSUPPORTED
+
+
+def _broken_gradient(judge_of: CellJudge, case: Case) -> str:
+    """How the backward pass ended, if neither in an answer nor in an exception."""
+    floats = [name for name, array in case.inputs.items() if array.dtype.kind not in "iub"]
+    wrt = judge_of.wrt(floats)
+    output = _answer(judge_of, case, wrt)[0] if wrt else None
+    return output.text if isinstance(output, Problem) and not output.refused else ""
+
+
+def _is_nan(asked: Invalid, value: Array) -> bool:
+    """Whether NaN is all that the violation reaches."""
+    is_same = asked.reached is not None and asked.reached.shape == value.shape
+    part = value[asked.reached] if is_same else value
+    return part.size > 0 and bool(np.isnan(part.astype(np.float64)).all())
+
+
+def _is_right(spec: Spec, asked: Invalid, value: Array) -> bool:
+    """Whether numbers in a wrong dtype were taken for what they are, and the answer is within their budget."""
+    if asked.exact is None or value.dtype.kind in "iubOSU":
+        return False
+    if value.shape != output_shapes(spec, asked.exact, ())["value"][1][1:]:
+        return False
+    numbers = evaluate_stack(spec, asked.exact, ())["value"]
+    return bool((judge(numbers, value[None], FORMATS[asked.exact.dtype]).severity <= INACCURATE).all())
+
+
+def _add_answer(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid, value: Array, warned: str) -> None:
+    severity = FAILS if must_raise(judge_of.spec, asked.case) else DIFFERS
+    got = _first(asked, value)
+    text = f"{asked.what}: answered with {got!r}"
+    text += f" in {value.dtype}" if asked.exact else ""
+    text += f" and more, of shape {value.shape}" if value.ndim else ""
+    text += f"; it warned: {first_line(warned)}" if warned else ""
+    for difference in judge_of.documented:
+        if severity == FAILS and difference.checks and fnmatchcase(check, difference.checks):
+            severity, text = DIFFERS, f"{text}; documented: {difference.sentence} ({difference.source})"
+    covered = of_answered(judge_of.known, f"{judge_of.cell.id}/{check}", got, severity)
+    _add(tally, asked, severity, text, covered, got)
+
+
+def _first(asked: Invalid, value: Array) -> float:
+    """The first number of an answer that is not the NaN due."""
+    numbers = value.astype(np.float64)
+    if asked.reached is not None and asked.reached.shape == value.shape:
+        numbers = numbers[asked.reached]
+    rest = numbers[~np.isnan(numbers)]
+    return float(rest.flat[0]) if rest.size else math.nan
+
+
+def _add_error(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid, text: str) -> None:
+    covered = of_error(judge_of.known, f"{judge_of.cell.id}/{check}", text, ERROR)
+    _add(tally, asked, ERROR, text, covered)
+
+
+def _add(tally: Tally, asked: Invalid, severity: int, text: str, covered: Covered, got: float = math.nan) -> None:
+    tally.add(severity, Finding(asked.case, severity, (), math.nan, got, math.nan, math.nan, text), *covered)
