@@ -28,10 +28,10 @@ TRIES = 200  # for a case whose loss is finite, and in which every element is lo
 
 @dataclass(frozen=True, eq=False)
 class Invalid:
-    """A call that violates what a spec states, and the one that does not, but is the same otherwise.
+    """A call that violates what a spec states, and `base`, which does not, but is the same otherwise.
 
-    `reached`: the elements of the value that the violation reaches; None: all. `exact`, of a wrong dtype only: the same
-    numbers, in the dtype whose budget holds, so that an answer can be right.
+    `reached`: the elements of the value that the violation reaches; None: all. `exact`, of a wrong dtype only: the
+    numbers, and the dtype whose budget holds, so that an answer can be right.
     """
 
     case: Case

@@ -71,8 +71,8 @@ def _in_parameter(bench: Bench, found: Outside) -> Iterator[Invalid]:
 
 
 def _looked_at(bench: Bench, found: Outside, reduction: Mapping[str, str]) -> tuple[Case, Mask | None]:
-    """A case in which the formula looks at a parameter, and the elements of the value that it reaches; the first case, if
-    none shows that it does."""
+    """A case in which the formula looks at a parameter, and the elements of the value that it reaches; the first case,
+    if none shows that it does."""
     flags = [param for param in bench.spec.params.values() if param.type == "bool" and param.name not in found.setting]
     settings = [{}, *({param.name: not param.default} for param in flags)]
     tried = (

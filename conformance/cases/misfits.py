@@ -131,7 +131,7 @@ def of_dtypes(spec: Spec) -> dict[str, Make]:
 
 def _as_floats(name: str, bench: Bench) -> Iterator[Invalid]:
     for base in _bases(bench, name):
-        yield _exchanged(base, base, name, base.inputs[name].astype(DTYPES[bench.dtype]), base.dtype)
+        yield _exchanged(base, name, base.inputs[name].astype(DTYPES[bench.dtype]), base.dtype)
 
 
 def _as_integers(name: str, bench: Bench) -> Iterator[Invalid]:
@@ -140,7 +140,7 @@ def _as_integers(name: str, bench: Bench) -> Iterator[Invalid]:
             numbers = whole(base.inputs[name].astype(np.float64))
             rounded = replace(base, inputs={**base.inputs, name: numbers.astype(DTYPES[bench.dtype])})
             if not outside(bench.spec, Stack.of(rounded)):
-                yield _exchanged(base, rounded, name, numbers.astype(np.int64), base.dtype)
+                yield _exchanged(rounded, name, numbers.astype(np.int64), base.dtype)
                 break
 
 
@@ -151,7 +151,7 @@ def _mixed(name: str, bench: Bench) -> Iterator[Invalid]:
     for base in _bases(bench, name):
         rounded = replace(base, inputs=in_dtype(in_dtype(base.inputs, narrow), base.dtype))
         if not outside(bench.spec, Stack.of(rounded)):
-            yield _exchanged(rounded, rounded, name, rounded.inputs[name].astype(DTYPES[other]), narrow)
+            yield _exchanged(rounded, name, rounded.inputs[name].astype(DTYPES[other]), narrow)
 
 
 def _bases(bench: Bench, name: str) -> Iterator[Case]:
@@ -160,8 +160,8 @@ def _bases(bench: Bench, name: str) -> Iterator[Case]:
         yield bench.base(plain_layout(bench.spec), dict(reduction), (name,))
 
 
-def _exchanged(base: Case, rounded: Case, name: str, array: Array, dtype: str) -> Invalid:
-    """The base with one array of another dtype; `rounded` holds its numbers in the dtype that is due."""
-    case = replace(rounded, inputs={**rounded.inputs, name: array})
-    exact = Stack.of(replace(rounded, dtype=dtype, inputs=in_dtype(rounded.inputs, "float64")))
+def _exchanged(base: Case, name: str, array: Array, dtype: str) -> Invalid:
+    """The base with one array in another dtype; `dtype` is the narrowest one there is."""
+    case = replace(base, inputs={**base.inputs, name: array})
+    exact = Stack.of(replace(base, dtype=dtype, inputs=in_dtype(base.inputs, "float64")))
     return Invalid(case, base, f"{name} is an array of {array.dtype}", exact=exact)
