@@ -17,6 +17,7 @@ from conformance.cases.data import Data
 from conformance.cases.domain import sizes
 from conformance.cases.factors import shape_of
 from conformance.cases.source import Source, digest
+from conformance.cases.violations import Outside, outsides
 from conformance.spec.layout import Layout
 from conformance.spec.model import Spec
 
@@ -49,6 +50,11 @@ class Bench:
     dtype: str
     seed: int = 0
     _drawn: dict[str, dict[str, Array]] = field(default_factory=dict)
+
+    @cached_property
+    def outsides(self) -> Mapping[str, Outside]:
+        """Values out of every domain, by the id of their check."""
+        return outsides(self.spec, self.dtype)
 
     @cached_property
     def reductions(self) -> tuple[dict[str, str], ...]:

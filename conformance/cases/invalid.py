@@ -40,7 +40,7 @@ def invalid_cases(bench: Bench, id_: str) -> list[Invalid]:
 
 def _of_values(id_: str, bench: Bench) -> Iterator[Invalid]:
     """The cases of a value out of its domain; those that violate no other domain with it, if there are any."""
-    found = outsides(bench.spec, bench.dtype)[id_]
+    found = bench.outsides[id_]
     make = _in_parameter if found.name in bench.spec.params else _in_elements
     pairs = [(item, violated(bench.spec, item.case)) for item in make(bench, found)]
     alone = [item for item, wrong in pairs if wrong == {found.name}]

@@ -149,9 +149,10 @@ def _switch(node: Node, name: str, names: Names) -> tuple[Any, str]:
         if own.op == "name" and own.value == name and name not in names_in(other):
             return holds(other, names), _word(other)
     left, right = node.args
-    at = [float(holds(left, {**names, name: x}) - holds(right, {**names, name: x})) for x in (0.0, 1.0, 2.0)]
+    points = (-8.0, -1.0, 0.0, 1.0, 8.0)
+    at = {x: float(holds(left, {**names, name: x}) - holds(right, {**names, name: x})) for x in points}
     slope = at[1] - at[0]
-    is_linear = slope != 0 and math.isfinite(slope) and at[2] - at[1] == slope
+    is_linear = slope != 0 and all(math.isclose(y, at[0] + x * slope, rel_tol=1e-9) for x, y in at.items())
     return (-at[0] / slope + 0.0, UNNAMED) if is_linear else (None, "")  # + 0.0: no negative zero
 
 

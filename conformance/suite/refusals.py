@@ -36,8 +36,9 @@ def judge_refusal(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid)
         _judge_problem(judge_of, tally, check, asked, output)
         return
     value = output.value
-    if not isinstance(value, np.ndarray | np.generic) or not (asked.exact or value.dtype == DTYPES[asked.case.dtype]):
-        text = f"{asked.what}: the answer is no array of {asked.case.dtype}, but {type(value).__name__}"
+    if not _is_array(asked, value):
+        of = getattr(value, "dtype", type(value).__name__)
+        text = f"{asked.what}: the answer is no array of {asked.case.dtype}, but of {of}"
         _add_error(judge_of, tally, check, asked, text)
     elif broken := _broken_gradient(judge_of, asked.case):
         _add_error(judge_of, tally, check, asked, f"{asked.what}: {broken}")
@@ -52,6 +53,15 @@ def must_raise(spec: Spec, case: Case) -> bool:
     if not case.layout and any(array.ndim for array in case.inputs.values()):
         return True
     return any(item.must_raise for item in outside(spec, Stack.of(case)))
+
+
+def _is_array(asked: Invalid, value: Any) -> bool:
+    """Whether an answer is an array of the dtype; of any numbers, if the inputs' dtypes are mixed."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return False
+    return value.dtype == DTYPES[asked.case.dtype] or (
+        asked.exact is not None and (value.dtype in DTYPES.values() or value.dtype.kind in "iub")
+    )
 
 
 def _answer(judge_of: CellJudge, case: Case, wrt: tuple[str, ...] = ()) -> tuple[Output | Problem, str]:
@@ -99,7 +109,7 @@ def _is_nan(asked: Invalid, value: Array) -> bool:
 def _is_right(judge_of: CellJudge, asked: Invalid, value: Array) -> bool:
     """Whether numbers in a wrong dtype were taken for what they are: the answer is within their budget, or the one that
     the right dtype gets."""
-    if asked.exact is None or value.dtype.kind in "iubOSU":
+    if asked.exact is None or value.dtype.kind in "iub":
         return False
     if value.shape != output_shapes(judge_of.spec, asked.exact, ())["value"][1][1:]:
         return False
@@ -107,8 +117,11 @@ def _is_right(judge_of: CellJudge, asked: Invalid, value: Array) -> bool:
     numbers = evaluate_stack(judge_of.spec, asked.exact, ())["value"]
     if (judge(numbers, value[None], fmt).severity <= INACCURATE).all():
         return True
-    own = _own(judge_of, asked)
-    return own is not None and own.shape == value.shape and bool((np.abs(own - value) <= ulp(own, fmt)).all())
+    own, numbers_got = _own(judge_of, asked), value.astype(np.float64)
+    if own is None or own.shape != value.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        return bool(((own == numbers_got) | (np.abs(own - numbers_got) <= ulp(own, fmt))).all())
 
 
 def _own(judge_of: CellJudge, asked: Invalid) -> Array | None:

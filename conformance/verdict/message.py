@@ -90,8 +90,7 @@ def describe(finding: Finding, limit: int = 24) -> Sequence[tuple[str, str]]:
     case = finding.case
     lines = []
     for name, array in case.inputs.items():
-        dtype = "int64" if array.dtype.kind in "iu" else case.dtype
-        lines.append((name, f"{_array(array, limit, finding.drawn)}  {dtype} {array.shape}"))
+        lines.append((name, f"{_array(array, limit, finding.drawn)}  {array.dtype} {array.shape}"))
     return [*lines, *((name, _value(value)) for name, value in case.parameters.items())]
 
 
