@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from conformance.cases.violations import Outside, outsides
 from conformance.spec.layout import Layout
 from conformance.spec.model import Spec
 
+T = TypeVar("T")
 Mask = NDArray[np.bool_]
 Array = NDArray[Any]
 VARIANTS = 8  # of a base, for what the first one does not show
@@ -50,6 +51,15 @@ class Bench:
     dtype: str
     seed: int = 0
     _drawn: dict[str, dict[str, Array]] = field(default_factory=dict)
+    _known: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` comes to, made once for each key."""
+        text = repr(key)
+        if text not in self._known:
+            self._known[text] = make()
+        found: T = self._known[text]
+        return found
 
     @cached_property
     def outsides(self) -> Mapping[str, Outside]:

@@ -64,7 +64,8 @@ def _items(spec: Spec) -> Mapping[str, Input | Param]:
 def _in_parameter(bench: Bench, found: Outside) -> Iterator[Invalid]:
     first, _, default = bench.reductions
     for reduction in (first, default):
-        base, reached = _looked_at(bench, found, reduction)
+        key = ("parameter", found.name, found.layout, found.setting, reduction)
+        base, reached = bench.once(key, functools.partial(_looked_at, bench, found, reduction))
         for value in found.values:
             case = replace(base, parameters={**base.parameters, found.name: value})
             yield Invalid(case, base, f"{found.name} is {value!r}", reached)
@@ -89,16 +90,22 @@ def _in_elements(bench: Bench, found: Outside) -> Iterator[Invalid]:
     first, second, default = bench.reductions
     for reduction, is_one in ((first, True), (second, True), (default, False)):
         base = bench.base(found.layout, {**found.setting, **reduction}, (name,))
+        key = ("elements", name, found.layout, found.setting, reduction, is_one)
+        where, reached = bench.once(key, functools.partial(_reached, bench, base, name, is_one))
         array = base.inputs[name]
-        places = _places(bench, base, name) if is_one else iter([np.ones(array.shape, bool)])
-        tried = ((where, bench.reached_by_elements(base, name, where)) for where in places)
-        where, reached = next(((where, mask) for where, mask in tried if mask.any()), (None, None))
         if where is not None:
             at = f"at {np.argwhere(where).tolist()[0]}" if is_one and array.ndim else "everywhere"
             for value in found.values:
                 spoilt = np.where(where, np.array(value, array.dtype), array)
                 case = replace(base, inputs={**base.inputs, name: spoilt})
                 yield Invalid(case, base, f"{name} is {value!r} {at}", reached)
+
+
+def _reached(bench: Bench, base: Case, name: str, is_one: bool) -> tuple[Mask, Mask] | tuple[None, None]:
+    """An element of an input that the formula looks at, or all of them; and what of the value they reach."""
+    places = _places(bench, base, name) if is_one else iter([np.ones(base.inputs[name].shape, bool)])
+    tried = ((where, bench.reached_by_elements(base, name, where)) for where in places)
+    return next(((where, mask) for where, mask in tried if mask.any()), (None, None))
 
 
 def _places(bench: Bench, case: Case, name: str) -> Iterator[Mask]:

@@ -152,7 +152,8 @@ def _switch(node: Node, name: str, names: Names) -> tuple[Any, str]:
     points = (-8.0, -1.0, 0.0, 1.0, 8.0)
     at = {x: float(holds(left, {**names, name: x}) - holds(right, {**names, name: x})) for x in points}
     slope = at[1] - at[0]
-    is_linear = slope != 0 and all(math.isclose(y, at[0] + x * slope, rel_tol=1e-9, abs_tol=1e-12) for x, y in at.items())
+    line = {x: at[0] + x * slope for x in points}
+    is_linear = slope != 0 and all(math.isclose(at[x], line[x], rel_tol=1e-9, abs_tol=1e-12) for x in points)
     return (-at[0] / slope + 0.0, UNNAMED) if is_linear else (None, "")  # + 0.0: no negative zero
 
 

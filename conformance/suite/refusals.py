@@ -107,21 +107,18 @@ def _is_nan(asked: Invalid, value: Array) -> bool:
 
 
 def _is_right(judge_of: CellJudge, asked: Invalid, value: Array) -> bool:
-    """Whether numbers in a wrong dtype were taken for what they are: the answer is within their budget, or the one that
-    the right dtype gets."""
+    """Whether numbers in a wrong dtype were taken for what they are: the answer is that of the right dtype, or within
+    their budget."""
     if asked.exact is None or value.dtype.kind in "iub":
         return False
     if value.shape != output_shapes(judge_of.spec, asked.exact, ())["value"][1][1:]:
         return False
-    fmt = FORMATS[asked.exact.dtype]
-    numbers = evaluate_stack(judge_of.spec, asked.exact, ())["value"]
-    if (judge(numbers, value[None], fmt).severity <= INACCURATE).all():
-        return True
-    own, numbers_got = _own(judge_of, asked), value.astype(np.float64)
-    if own is None or own.shape != value.shape:
-        return False
+    fmt, got, own = FORMATS[asked.exact.dtype], value.astype(np.float64), _own(judge_of, asked)
     with np.errstate(invalid="ignore"):
-        return bool(((own == numbers_got) | (np.abs(own - numbers_got) <= ulp(own, fmt))).all())
+        if own is not None and ((own == got) | (np.abs(own - got) <= ulp(own, fmt))).all():
+            return True
+    numbers = evaluate_stack(judge_of.spec, asked.exact, ())["value"]
+    return bool((judge(numbers, value[None], fmt).severity <= INACCURATE).all())
 
 
 def _own(judge_of: CellJudge, asked: Invalid) -> Array | None:
