@@ -20,4 +20,6 @@ def judge_invalid(judge_of: CellJudge, id_: str, bench: Bench) -> Check:
     tally.recipes = 1
     for asked in cases:
         judge_refusal(judge_of, tally, check, asked)
+        if tally.counts["error"]:
+            break  # one call that crashes or hangs is enough: the next ones would cost as much
     return next(item for item in judge_of.checks(minimise=False) if item.check == check)

@@ -34,18 +34,27 @@ def judge_refusal(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid)
     output, warned = _answer(judge_of, asked.case)
     if isinstance(output, Problem):
         _judge_problem(judge_of, tally, check, asked, output)
-        return
-    value = output.value
-    if not _is_array(asked, value):
-        of = getattr(value, "dtype", type(value).__name__)
+    elif not _is_array(asked, output.value):
+        of = getattr(output.value, "dtype", type(output.value).__name__)
         text = f"{asked.what}: the answer is no array of {asked.case.dtype}, but of {of}"
         _add_error(judge_of, tally, check, asked, text)
-    elif broken := _broken_gradient(judge_of, asked.case):
+    else:
+        _judge_value(judge_of, tally, check, asked, np.asarray(output.value), warned)
+
+
+def _judge_value(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid, value: Array, warned: str) -> None:
+    """An answer, and whether the backward pass comes to an end; what fails already is not asked for its gradient."""
+    severity, text = AGREES, ""
+    if not (_is_nan(asked, value) or _is_right(judge_of, asked, value)):
+        severity, text = _answered(judge_of, check, asked, value, warned)
+    if severity < FAILS and (broken := _broken_gradient(judge_of, asked.case)):
         _add_error(judge_of, tally, check, asked, f"{asked.what}: {broken}")
-    elif _is_nan(asked, np.asarray(value)) or _is_right(judge_of, asked, np.asarray(value)):
+    elif severity == AGREES:
         tally.add(AGREES)
     else:
-        _add_answer(judge_of, tally, check, asked, np.asarray(value), warned)
+        got = _first(asked, value)
+        covered = of_answered(judge_of.known, f"{judge_of.cell.id}/{check}", got, severity)
+        _add(tally, asked, severity, text, covered, got)
 
 
 def must_raise(spec: Spec, case: Case) -> bool:
@@ -128,18 +137,15 @@ def _own(judge_of: CellJudge, asked: Invalid) -> Array | None:
     return np.asarray(output.value).astype(np.float64) if is_array and isinstance(output, Output) else None
 
 
-def _add_answer(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid, value: Array, warned: str) -> None:
-    severity = FAILS if must_raise(judge_of.spec, asked.case) else DIFFERS
-    got = _first(asked, value)
-    text = f"{asked.what}: answered with {got!r}"
+def _answered(judge_of: CellJudge, check: str, asked: Invalid, value: Array, warned: str) -> tuple[int, str]:
+    """The severity of an answer that is neither NaN nor right, and the sentence for it."""
+    severity, more = FAILS if must_raise(judge_of.spec, asked.case) else DIFFERS, ""
+    text = f"{asked.what}: answered with {_first(asked, value)!r}"
     text += f" in {value.dtype}" if asked.exact else ""
     text += f" and more, of shape {value.shape}" if value.ndim else ""
     if severity == FAILS:
         severity, more = _tempered(judge_of, check, asked, value)
-        text += more
-    text += f"; it warned: {first_line(warned)}" if warned else ""
-    covered = of_answered(judge_of.known, f"{judge_of.cell.id}/{check}", got, severity)
-    _add(tally, asked, severity, text, covered, got)
+    return severity, text + more + (f"; it warned: {first_line(warned)}" if warned else "")
 
 
 def _tempered(judge_of: CellJudge, check: str, asked: Invalid, value: Array) -> tuple[int, str]:
