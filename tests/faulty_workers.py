@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance import Binding, Call, Environment, Output, Unsupported
+from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+
+DIFFERENCES = (Difference("It is so.", "https://example.org", "input < 0", ("invalid.*",)), Difference("So, too.", "a"))
 
 
 class Ruinous:
@@ -35,7 +37,7 @@ class Ruinous:
     def binding(self, criterion: str) -> Binding | None:
         if criterion == "unbound":
             raise LookupError("the table of functions is gone")
-        return None if criterion == "none" else Binding(f"ruinous.{criterion}", gradients=("input",))
+        return None if criterion == "none" else Binding(f"ruinous.{criterion}", DIFFERENCES, ("input",))
 
     def run(self, call: Call) -> Any:
         does = getattr(self, call.criterion, None)

@@ -93,11 +93,8 @@ def test_a_crash_is_no_refusal() -> None:
     checks = checks_of(plan)
     assert checks["edge.negative_weight"].outcome == checks["edge.negative_weight"].new == "error"
     assert "SIGSEGV" in checks["edge.negative_weight"].message
-    assert {check.outcome for name, check in checks.items() if name != "edge.negative_weight"} <= {
-        "agrees",
-        "differs",
-        "inaccurate",
-    }
+    rest = {check.outcome for name, check in checks.items() if name in GENERATED or name == "edge.both_signs"}
+    assert rest <= {"agrees", "inaccurate"}
     plan.close()
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from conformance.adapter import Adapter, Environment
+from conformance.adapter import Adapter, Binding, Difference, Environment
 from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
@@ -63,12 +63,21 @@ class CellJudge:
         return tuple(name for name in self.spec.differentiable if name in present and name in self.offered)
 
     @cached_property
+    def documented(self) -> tuple[Difference, ...]:
+        """The differences of meaning that the framework documents."""
+        return () if self._binding is None else tuple(self._binding.differences)
+
+    @cached_property
+    def _binding(self) -> Binding | None:
+        try:
+            return self.adapter.binding(self.cell.criterion)
+        except Exception:
+            return None
+
+    @cached_property
     def offered(self) -> tuple[str, ...]:
         """The inputs that the framework differentiates."""
-        try:
-            binding = self.adapter.binding(self.cell.criterion)
-        except Exception:
-            binding = None
+        binding = self._binding
         return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
     def judge_stack(self, stack: Stack) -> dict[str, float]:
@@ -155,7 +164,7 @@ class CellJudge:
 
     def _note_not_asked(self, outputs: Sequence[str], cases: int) -> None:
         """Cases that are left out after too many deaths; known differences that cover the deaths do not cover them."""
-        self.warnings.add(f"workers died {MOST_DEATHS} times or more, and the rest of the generated cases did not run")
+        self.warnings.add(f"workers died {MOST_DEATHS} times: the rest of the generated cases did not run")
         for check in map(check_of_output, outputs):
             self.tally(check).leave_out(cases)
 

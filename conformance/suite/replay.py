@@ -14,7 +14,7 @@ from conformance.record.model import Cell
 from conformance.record.results import read_results
 from conformance.spec import Spec, load_specs, specs_folder
 from conformance.suite.cell import CellJudge
-from conformance.suite.edges import judge_edge
+from conformance.suite.run import judge_named
 from conformance.verdict.compare import DIFFERS, NAMES
 from conformance.worker.isolated import Isolated
 
@@ -41,21 +41,22 @@ def replay(results: Path, check_id: str) -> int:
     adapter = load_adapter(option, folders)
     if hasattr(adapter, "specs"):
         adapter.specs = specs
+    seed = int(document["run"].get("seed", 0))
     isolated = Isolated(adapter, adapter.environment(), option, folders)
     command = f"conformance replay RESULTS {check_id}"
     judge = CellJudge(specs[cell.criterion], adapter, adapter.environment(), cell, (), command, isolated=isolated)
-    outcomes = [_again(judge.anew(), found, witness) for witness in found["witnesses"]]
+    outcomes = [_again(judge.anew(), found, witness, seed) for witness in found["witnesses"]]
     isolated.close()
     return int(any(outcome in NAMES[DIFFERS:] for outcome in outcomes))
 
 
-def _again(judge: CellJudge, check: Mapping[str, Any], witness: Mapping[str, Any]) -> str:
+def _again(judge: CellJudge, check: Mapping[str, Any], witness: Mapping[str, Any], seed: int) -> str:
     spec, name = judge.spec, check["check"]
-    if name.startswith("edge."):
-        edge = next((item for item in spec.edge_cases if f"edge.{item.id}" == name), None)
-        if edge is None:
+    if name.startswith(("edge.", "invalid.")):
+        named = judge_named(judge, name, seed)
+        if named is None:
             raise UsageError(f"this version of the suite has no {name} for {spec.name}")
-        again = judge_edge(judge, edge)
+        again = named
     else:
         judge.judge_stack(Stack.of(_case_of(spec, witness)))
         again = next(item for item in judge.checks(minimise=False) if item.check == name)

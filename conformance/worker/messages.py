@@ -148,7 +148,7 @@ def binding_data(binding: Binding | None) -> dict[str, Any] | None:
     """A binding as plain data."""
     if binding is None:
         return None
-    differences = [[item.sentence, item.source, item.when] for item in binding.differences]
+    differences = [[item.sentence, item.source, item.when, list(item.checks)] for item in binding.differences]
     gradients = None if binding.gradients is None else list(binding.gradients)
     return {"function": binding.function, "differences": differences, "gradients": gradients}
 

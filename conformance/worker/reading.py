@@ -90,10 +90,15 @@ def binding_of(data: Any) -> Binding | None:
         return None
     if not isinstance(data, dict):
         raise Nonsense("its binding is none")
-    differences = (map(_text, _list(item, 3)) for item in _list(data.get("differences")))
+    differences = tuple(map(_difference, _list(data.get("differences"))))
     gradients = data.get("gradients")
     names = None if gradients is None else tuple(map(_text, _list(gradients)))
-    return Binding(_text(data.get("function")), tuple(Difference(*item) for item in differences), names)
+    return Binding(_text(data.get("function")), differences, names)
+
+
+def _difference(data: Any) -> Difference:
+    sentence, source, when, checks = _list(data, 4)
+    return Difference(_text(sentence), _text(source), _text(when), tuple(map(_text, _list(checks))))
 
 
 def _arrays(items: Any, body: bytes, at: int) -> tuple[dict[str, Any], int]:
