@@ -52,10 +52,8 @@ class CellJudge:
     @cached_property
     def careful(self) -> Adapter:
         """The adapter for calls that may crash: in a worker, if there is one to be had."""
-        if self.isolated is None:
-            return self.adapter
-        adapter = self.isolated.adapter
-        self.warnings |= {self.isolated.warning} - {""}
+        adapter = self.adapter if self.isolated is None else self.isolated.adapter
+        self.warnings |= set() if self.isolated is None else {self.isolated.warning} - {""}
         return adapter
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
@@ -85,8 +83,7 @@ class CellJudge:
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
         wrt = self.wrt(tuple(stack.inputs))
         if self.deaths >= MOST_DEATHS:
-            self._note_not_asked(("value", *wrt), len(stack))
-            return {}
+            return self._left_out(("value", *wrt), len(stack))
         self.recipes += 1
         self.cases += len(stack)
         for output in ("value", *wrt):
@@ -162,11 +159,12 @@ class CellJudge:
             for found in answers.problems:
                 self.note_unsupported(self.tally(check), check, found[""])
 
-    def _note_not_asked(self, outputs: Sequence[str], cases: int) -> None:
+    def _left_out(self, outputs: Sequence[str], cases: int) -> dict[str, float]:
         """Cases that are left out after too many deaths; known differences that cover the deaths do not cover them."""
         self.warnings.add(f"workers died {MOST_DEATHS} times: the rest of the generated cases did not run")
         for check in map(check_of_output, outputs):
             self.tally(check).leave_out(cases)
+        return {}
 
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
