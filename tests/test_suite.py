@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conformance import Environment, load_adapter
-from conformance.cases.plan import stacks
+from conformance.cases.plan import EFFORTS, stacks
 from conformance.errors import AdapterError, ConformanceError, UsageError
 from conformance.record.journal import Journal
 from conformance.record.model import Check, new_of
@@ -68,7 +68,7 @@ def test_a_cell_has_the_checks_that_were_planned() -> None:
     (cell,) = plan.cells
     result = judged("numpy")
     assert sorted(check.id for check in result.checks) == sorted(plan.checks(cell))
-    assert result.recipes == 24
+    assert result.recipes == 24 + EFFORTS["quick"].hard
     assert result.cases >= 100
 
 

@@ -28,6 +28,7 @@ from conformance.spec.layout import match
 from conformance.spec.model import Modulo, Param, Spec
 
 NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a product in range
+MOST_PROJECTED = quad(2.0) ** quad(16383.0)  # as in `escalate`
 NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
 
 
@@ -188,7 +189,7 @@ def _balls(spec: Spec, stack: Stack, flushes_subnormals: bool, *, reorders: bool
 class _Projection:
     """Takes multiples of a direction p out of a gradient g: g − w Σg with w = p / Σp, over one axis.
 
-    Nothing is taken where Σp is 0 or not finite."""
+    Nothing is taken where Σp is 0 or beyond binary128."""
 
     def __init__(self, tape: Tape, modulo: Modulo, unit: Bound) -> None:
         self.algebra = tape.algebra
@@ -196,7 +197,7 @@ class _Projection:
         self.axes = tape.axes_named(modulo.over)
         p: Ball = tape.term(modulo.direction).data
         size = total(p.x, self.axes)
-        self.has_any = np.isfinite(size) & (size > quad(0.0))
+        self.has_any = (size > quad(0.0)) & (size < MOST_PROJECTED)
         self.p = np.where(self.has_any, p.x, quad(0.0))
         self.size = np.where(self.has_any, size, quad(1.0))
         self.errors = np.where(self.has_any, p.bound(), 0)
