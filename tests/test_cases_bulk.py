@@ -57,7 +57,9 @@ def test_every_cell_has_a_case_of_100_000_elements(spec: Any, dtype: str) -> Non
 
 @EVERY
 def test_efforts_say_how_many(spec: Any) -> None:
-    counts = {effort: sum(r.kind == "bulk" for r in recipes(spec, "float32", effort)) for effort in ("quick", "default")}
+    counts = {
+        effort: sum(r.kind == "bulk" for r in recipes(spec, "float32", effort)) for effort in ("quick", "default")
+    }
     assert counts == {"quick": 0, "default": 1}
     assert EFFORTS["thorough"].bulk >= 8
 
@@ -65,7 +67,10 @@ def test_efforts_say_how_many(spec: Any) -> None:
 @EVERY
 def test_the_two_halves_take_turns(spec: Any) -> None:
     turns = [
-        {dtype: sum(r.kind == "bulk" for r in recipes(spec, dtype, "default", seed)) for dtype in ("bfloat16", "float16")}
+        {
+            dtype: sum(r.kind == "bulk" for r in recipes(spec, dtype, "default", seed))
+            for dtype in ("bfloat16", "float16")
+        }
         for seed in range(8)
     ]
     assert all(sum(counts.values()) == 1 for counts in turns)

@@ -16,6 +16,7 @@ from conformance.cases.hard import hard_space, harden
 from conformance.cases.recipe import Recipe
 from conformance.cases.source import Shape, Source
 from conformance.cases.special import place
+from conformance.cases.variants import consistency_space
 from conformance.spec.layout import broadcast
 from conformance.spec.model import Param, Regime, Spec, Uniform
 
@@ -27,7 +28,12 @@ Levels = Mapping[str, Any]
 _TYPES: Mapping[str, Callable[[float], Any]] = {"real": float, "integer": round, "bool": bool}
 # a spec has no hash; held here, its id stays its own
 _SPACES: dict[int, tuple[Spec, dict[tuple[str, str], Space]]] = {}
-BESIDE: Mapping[str, Callable[[Spec, str], Space]] = {"": space_of, "bulk": bulk_space, "hard": hard_space}
+BESIDE: Mapping[str, Callable[[Spec, str], Space]] = {
+    "": space_of,
+    "bulk": bulk_space,
+    "hard": hard_space,
+    "consistency": consistency_space,
+}
 
 
 def space_for(spec: Spec, dtype: str, kind: str = "") -> Space:

@@ -33,20 +33,21 @@ Visit = Callable[[Stack], Scores | None]
 @dataclass(frozen=True)
 class Effort:
     """How many recipes: rows of the covering array (None: all), random ones at least, and of both at least; and how
-    many of 100,000 elements and of hard values beside them."""
+    many of 100,000 elements and of hard values beside them; and how many for the consistency checks."""
 
     covering: int | None
     random: int
     total: int = 0
     bulk: int = 0
     hard: int = 0
+    consistency: int = 0
     climbs: bool = False  # random ones seek what `visit` calls worst, so they depend on the framework
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "quick": Effort(covering=18, random=6, total=24, hard=4),
-    "default": Effort(covering=None, random=40, total=120, bulk=1, hard=14),
-    "thorough": Effort(covering=None, random=2000, bulk=8, hard=140, climbs=True),
+    "quick": Effort(covering=18, random=6, total=24, hard=4, consistency=1),
+    "default": Effort(covering=None, random=40, total=120, bulk=1, hard=12, consistency=4),
+    "thorough": Effort(covering=None, random=2000, bulk=8, hard=140, consistency=40, climbs=True),
 }
 
 
@@ -89,6 +90,17 @@ def _bulks(spec: Spec, dtype: str, effort: Effort, seed: int) -> int:
 def stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Stack]:
     """The stacks of `recipes`."""
     return (expand(spec, dtype, recipe) for recipe in recipes(spec, dtype, effort, seed))
+
+
+MOST_CONSISTENT = 4  # cases of a stack that is asked in many ways
+
+
+def consistency_stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Stack]:
+    """The stacks of the consistency checks, of few cases each."""
+    for i in range(EFFORTS[effort].consistency):
+        space = space_for(spec, dtype, "consistency")
+        stack = expand(spec, dtype, recipe_beside("consistency", space, spec.name, dtype, seed, i))
+        yield stack.only(range(min(len(stack), MOST_CONSISTENT)))
 
 
 def bulk_case(spec: Spec, dtype: str, origin: str) -> Case | None:

@@ -68,7 +68,19 @@ def _given(kind: str, space: Space, start: int, i: int) -> dict[str, int]:
     counts = {factor.name: len(factor.levels) for factor in space.factors}
     if kind == "hard":
         return {"regime": 0, "special": (start + i) % counts["special"]}
+    if kind == "consistency":
+        return _in_turn(space, i)
     return {name: 0 for name in counts if name in {"regime", "special"} and i == 0}
+
+
+def _in_turn(space: Space, i: int) -> dict[str, int]:
+    """The plainest regime, and in turn no reduction and some other."""
+    levels = {factor.name: factor.levels for factor in space.factors}
+    if "reduction" not in levels:
+        return {"regime": 0}
+    others = [at for at, name in enumerate(levels["reduction"]) if name != "none"]
+    plain = levels["reduction"].index("none")
+    return {"regime": 0, "reduction": others[i // 2 % len(others)] if i % 2 and others else plain}
 
 
 def row_from_bits(space: Space, number: int, given: Mapping[str, int] = MappingProxyType({})) -> Row:

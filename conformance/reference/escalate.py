@@ -12,8 +12,9 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from conformance.cases.bind import full_rank, make_tape, output_shapes, rank_of, whole_layout
+from conformance.cases.bind import full_cotangent, full_rank, make_tape, output_shapes, rank_of, whole_layout
 from conformance.cases.case import Stack
+from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.arbs import ONE, ZERO, Arbs, exact
 from conformance.reference.numbers import Float, Mask, Numbers
@@ -84,7 +85,10 @@ def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str], *, project: boo
     inputs = {name: exact(full_rank(spec, stack.layout, name, array)) for name, array in stack.inputs.items()}
     tape = make_tape(spec, stack, arithmetic, inputs)
     root = spec.reduce[stack.parameters.get("reduction", "none")]
-    balls = {"value": tape.term(root).data, **{name: term.data for name, term in tape.gradients(root, wrt).items()}}
+    given = full_cotangent(spec, stack)
+    cotangent = None if given is None else Term(exact(given))
+    gradients = tape.gradients(root, wrt, cotangent)
+    balls = {"value": tape.term(root).data, **{name: term.data for name, term in gradients.items()}}
     for modulo in spec.modulo if project else ():
         if modulo.of in wrt:
             balls[modulo.of] = _projected(tape, modulo, balls[modulo.of])

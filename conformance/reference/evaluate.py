@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, outside, rank_of
+from conformance.cases.bind import Shapes, full_cotangent, full_rank, make_tape, output_shapes, outside, rank_of
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
 from conformance.formula import Node
@@ -175,7 +175,7 @@ def evaluate_stack(
         for name in ("value", *wrt):
             skipped = "gradient" if name == "value" else "value"
             forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=True) if form.only != skipped]
-            found[name] = _numbers([outputs[0][name], *forms], shapes[name], fmt)
+            found[name] = numbers_of([outputs[0][name], *forms], shapes[name], fmt)
         for name, projection in projections.items():
             found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
         return _defined(spec, stack, tape, found, shapes)
@@ -242,7 +242,9 @@ def _evaluated(spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls) -> tu
     tape = make_tape(spec, stack, balls, arrays)
     reduction = stack.parameters.get("reduction", "none")
     roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms)]
-    return tape, [_outputs(tape, root, wrt) for root in roots]
+    given = full_cotangent(spec, stack)
+    cotangent = None if given is None else Term(Ball(quad(given)))
+    return tape, [_outputs(tape, root, wrt, cotangent) for root in roots]
 
 
 def _defined(
@@ -257,12 +259,13 @@ def _defined(
     return found
 
 
-def _outputs(tape: Tape, root: Node, wrt: Sequence[str]) -> dict[str, Ball]:
-    found = {name: term.data for name, term in tape.gradients(root, wrt).items()}
+def _outputs(tape: Tape, root: Node, wrt: Sequence[str], cotangent: Term | None) -> dict[str, Ball]:
+    found = {name: term.data for name, term in tape.gradients(root, wrt, cotangent).items()}
     return {"value": tape.term(root).data, **found}
 
 
-def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
+def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
+    """The numbers of an output from its balls: the formula's, and those of the forms."""
     formula = balls[0]
 
     def shaped(array: Any) -> Any:

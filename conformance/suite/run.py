@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from conformance.cases.case import Stack
-from conformance.cases.plan import for_each_stack
+from conformance.cases.plan import consistency_stacks, for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
 from conformance.spec.model import EdgeCase
 from conformance.suite.cell import CellJudge
+from conformance.suite.consistency import judge_consistency
 from conformance.suite.edges import applies, judge_edge
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
@@ -43,7 +44,7 @@ class CellResult:
 
 
 def judge_cell(plan: Plan, cell: Cell) -> CellResult:
-    """Every check of a cell: frozen witnesses first, then generated cases, then edge cases."""
+    """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases."""
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
@@ -56,6 +57,8 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
     _replay_witnesses(plan, cell, framework, judge, result)
     drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
+    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed):
+        judge_consistency(judge, stack)
     result.checks = judge.checks()
     result.checks += _edges(judge)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)

@@ -78,13 +78,14 @@ class Coverage:
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
 
-    def of(self, check_id: str, output: str, judged: Judged, k: int) -> Covered:
-        """The entries that cover faulty elements of case k, and the worst severity among those that none covers."""
+    def of(self, check_id: str | tuple[str, ...], output: str, judged: Judged, k: int) -> Covered:
+        """The entries of these checks that cover faulty elements of case k, and the worst severity that none covers."""
+        ids = (check_id,) if isinstance(check_id, str) else check_id
         severity = judged.severity[k, ...]
         faulty = severity >= INACCURATE
         left, used = faulty.copy(), []
         for entry in self._entries:
-            if entry.matches(check_id):
+            if any(map(entry.matches, ids)):
                 inside = _inside(entry.envelope, judged, k)
                 if entry.envelope.instead and not (inside | ~faulty).all():
                     inside = inside | self._instead(entry, output, judged)[k, ...]

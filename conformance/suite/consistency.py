@@ -1,0 +1,424 @@
+"""Consistency: the same case asked in other ways must be answered as well as it is when asked plainly.
+
+A check looks at a case and nothing else, so that a witness is asked again as it was. Where the plain answer is wrong
+already, `value` and `gradient.INPUT` say so, and no check here repeats it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from conformance.adapter import Call, Output
+from conformance.cases.bind import check_of_output, output_shapes
+from conformance.cases.case import Array, Case, Stack
+from conformance.cases.variants import (
+    REFUSABLE,
+    STORAGE,
+    another,
+    constant,
+    expanded,
+    free_axes,
+    is_plain,
+    narrower,
+    rolled,
+    rolled_back,
+    with_cotangent,
+)
+from conformance.reference.formats import FORMATS
+from conformance.reference.numbers import Numbers, ulp
+from conformance.reference.reduced import reduced
+from conformance.spec.model import Spec
+from conformance.suite.calls import UNSUPPORTED, Answers, Problem, call_of, run_call, run_calls
+from conformance.suite.cell import CellJudge
+from conformance.suite.findings import finding_of
+from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, UNDECIDED, Judged, judge
+from conformance.verdict.known import Coverage, Covered
+from conformance.verdict.tally import Finding
+
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one way of asking came to, for one case."""
+
+    severity: int
+    finding: Finding | None = None
+    covered: Covered = Covered([], AGREES)
+    text: str = ""  # why it is unsupported
+
+
+@dataclass
+class Trial:
+    """A stack, asked plainly: what every check compares with, worked out once."""
+
+    judge: CellJudge
+    stack: Stack
+
+    @property
+    def spec(self) -> Spec:
+        return self.judge.spec
+
+    @cached_property
+    def wrt(self) -> tuple[str, ...]:
+        return self.judge.wrt(tuple(self.stack.inputs))
+
+    @cached_property
+    def answers(self) -> Answers:
+        return self.ask(self.calls())
+
+    @cached_property
+    def numbers(self) -> dict[str, Numbers]:
+        return self.judge.numbers(self.stack, self.wrt)
+
+    @cached_property
+    def judged(self) -> dict[str, Judged]:
+        return self.compare(self.numbers, self.answers)
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        return Coverage(self.judge.known, self.spec, self.stack, self.wrt)
+
+    @cached_property
+    def unreduced(self) -> Trial:
+        """The same cases under the reduction `none`; this trial, if it is theirs."""
+        if self.stack.parameters.get("reduction", "none") == "none":
+            return self
+        return self.reduced_by("none")
+
+    def reduced_by(self, reduction: str) -> Trial:
+        return Trial(self.judge, replace(self.stack, parameters={**self.stack.parameters, "reduction": reduction}))
+
+    def calls(self, wrt: Sequence[str] | None = None) -> list[Call]:
+        """A call for each case, with arrays of its own."""
+        cell, names = self.judge.cell, self.wrt if wrt is None else wrt
+        return [call_of(self.stack[k], names, cell.device, cell.mode) for k in range(len(self.stack))]
+
+    def ask(self, calls: Sequence[Call], wrt: Sequence[str] | None = None) -> Answers:
+        shapes = output_shapes(self.spec, self.stack, self.wrt if wrt is None else wrt)
+        with self.judge.seconds.spent("framework"):
+            return run_calls(self.judge.adapter, calls, shapes)
+
+    def compare(self, numbers: Mapping[str, Numbers], answers: Answers) -> dict[str, Judged]:
+        fmt = FORMATS[self.stack.dtype]
+        return {name: judge(item, answers.arrays[name], fmt) for name, item in numbers.items()}
+
+    def ids(self, name: str, output: str) -> tuple[str, ...]:
+        """The checks whose known differences cover a fault in an output: this one, and the output's own."""
+        return (f"{self.judge.cell.id}/consistency.{name}", f"{self.judge.cell.id}/{check_of_output(output)}")
+
+    def against(
+        self, name: str, how: str, answers: Answers, numbers: Mapping[str, Numbers] | None = None
+    ) -> list[Verdict]:
+        """The verdict on each case asked in another way, as far as it is worse than that on the plain one."""
+        numbers = self.numbers if numbers is None else numbers
+        judged = {
+            output: replace(found, severity=np.where(found.severity > self.judged[output].severity, found.severity, 0))
+            for output, found in self.compare(numbers, answers).items()
+        }
+        every = [
+            [self._verdict(name, how, output, numbers, judged, answers, k) for output in numbers]
+            for k in range(len(self.stack))
+        ]
+        return [worst(items) for items in every]
+
+    def _verdict(
+        self,
+        name: str,
+        how: str,
+        output: str,
+        numbers: Mapping[str, Numbers],
+        judged: Mapping[str, Judged],
+        answers: Answers,
+        k: int,
+    ) -> Verdict:
+        if self.answers.problem(output, k) is not None:
+            return Verdict(AGREES)  # told by the output's own check
+        problem = answers.problem(output, k)
+        if problem is not None:
+            return self.problem(name, how, problem, k)
+        found = judged[output]
+        severity = int(found.severity[k, ...].max(initial=AGREES))
+        if severity <= UNDECIDED:
+            return Verdict(severity)
+        finding = replace(finding_of(self.stack[k], numbers[output], found, k), how=f"{how}; {check_of_output(output)}")
+        return Verdict(severity, finding, self.coverage.of(self.ids(name, output), output, found, k))
+
+    def problem(self, name: str, how: str, problem: Problem, k: int) -> Verdict:
+        if problem.severity == UNSUPPORTED:
+            return Verdict(UNSUPPORTED, text=f"{how}: {problem.text}")
+        return self.told(name, how, problem.severity, problem.text, k)
+
+    def told(self, name: str, how: str, severity: int, text: str, k: int) -> Verdict:
+        """A verdict that a sentence explains."""
+        finding = Finding(self.stack[k], severity, (), NAN, NAN, NAN, NAN, text, how=how)
+        covered = self.coverage.of_raised(self.ids(name, "value")[0], text, k, severity)
+        return Verdict(severity, finding, covered)
+
+
+def worst(items: Sequence[Verdict]) -> Verdict:
+    """What counts of several: the worst that no known difference covers; unsupported only if all are."""
+    done = [item for item in items if item.severity != UNSUPPORTED]
+    if not done:
+        return items[0] if items else Verdict(AGREES)
+    return max(done, key=lambda item: (item.covered.left, item.severity))
+
+
+Rounds = Iterator[list[Verdict]]  # a list for each way of asking, of a verdict for each case
+
+
+def _layout(trial: Trial) -> Rounds:
+    """Inputs that lie otherwise in memory."""
+    for how, store in STORAGE.items():
+        calls = [replace(call, inputs={n: store(a) for n, a in call.inputs.items()}) for call in trial.calls()]
+        if is_plain(calls[0].inputs, trial.calls()[0].inputs):
+            continue
+        answers = trial.ask(calls)
+        if how == REFUSABLE and any(found.get("") and found[""].refused for found in answers.problems):
+            continue
+        yield trial.against("layout", how, answers)
+    for axis in free_axes(trial.spec, trial.stack.layout)[:1]:
+        same = Trial(trial.judge, constant(trial.spec, trial.stack, axis))
+        plain = same.calls()
+        calls = [replace(plain[k], inputs=expanded(trial.spec, same.stack[k], axis)) for k in range(len(plain))]
+        if not is_plain(calls[0].inputs, plain[0].inputs):
+            yield same.against("layout", f"expanded: one number for all along {axis}, with stride 0", same.ask(calls))
+
+
+def _permutation(trial: Trial) -> Rounds:
+    """The batch in another order."""
+    if not free_axes(trial.spec, trial.stack.layout):
+        return
+    moved = rolled(trial.spec, trial.stack)
+    answers = trial.ask(Trial(trial.judge, moved).calls())
+    arrays = {n: rolled_back(trial.spec, trial.stack, n, array) for n, array in answers.arrays.items()}
+    yield trial.against("permutation", "with every position moved on by one", replace(answers, arrays=arrays))
+
+
+def _reductions(trial: Trial) -> Rounds:
+    """The reductions of the framework's own elementwise losses, and one gradient under `none` and `sum`."""
+    plain = trial.unreduced
+    choices = trial.spec.params["reduction"].choices if "reduction" in trial.spec.params else ()
+    for reduction in (name for name in choices if name != "none"):
+        other = plain.reduced_by(reduction)
+        numbers = reduced(trial.spec, plain.stack, reduction, plain.judged["value"].answer, plain.numbers["value"])
+        yield _reduced(plain, other, reduction, numbers)
+        if trial.spec.reduce[reduction].op == "sum" and plain.wrt:
+            how = f"reduction {reduction!r}, where 'none' is right"
+            gradients = {name: item for name, item in plain.numbers.items() if name != "value"}
+            yield plain.against("reductions", how, other.answers, gradients)
+
+
+def _reduced(plain: Trial, other: Trial, reduction: str, numbers: Numbers) -> list[Verdict]:
+    how = f"reduction {reduction!r} beside the framework's own losses under 'none'"
+    losses, value = plain.judged["value"], plain.numbers["value"]
+    found = judge(numbers, other.answers.arrays["value"], FORMATS[plain.stack.dtype])
+    clear = (losses.severity == AGREES) & np.isfinite(losses.answer) & (value.below + value.above == 0)
+    verdicts = []
+    for k in range(len(plain.stack)):
+        problem = other.answers.problem("value", k)
+        severity = int(found.severity[k])
+        if problem is not None:
+            verdicts.append(plain.problem("reductions", how, problem, k))
+        elif not clear[k, ...].all() or severity <= UNDECIDED or not numbers.certified[k]:
+            verdicts.append(Verdict(min(severity, UNDECIDED)))
+        else:
+            finding = replace(finding_of(other.stack[k], numbers, found, k), how=how)
+            covered = other.coverage.of(other.ids("reductions", "value"), "value", found, k)
+            verdicts.append(Verdict(severity, finding, covered))
+    return verdicts
+
+
+def _inputs_unchanged(trial: Trial) -> Rounds:
+    """The bytes of every input after the call."""
+    calls = trial.calls()
+    held = [dict(call.inputs) for call in calls]
+    for call in calls:
+        run_call(trial.judge.adapter, call)
+    verdicts = []
+    for k, arrays in enumerate(held):
+        case = trial.stack[k]
+        changed = [name for name, array in arrays.items() if array.tobytes() != case.inputs[name].tobytes()]
+        text = "; ".join(
+            f"the call changed its input {name!r}: {_change(case.inputs[name], arrays[name])}" for name in changed
+        )
+        how = "value and gradients"
+        verdicts.append(trial.told("inputs_unchanged", how, FAILS, text, k) if changed else Verdict(AGREES))
+    yield verdicts
+
+
+def _change(before: Array, after: Array) -> str:
+    place = _first_difference(before, after)
+    at = f" at {list(place)}" if place else ""
+    return f"{before[place].item()!r} became {after[place].item()!r}{at}"
+
+
+def _first_difference(one: Array, other: Array) -> tuple[int, ...]:
+    width = one.dtype.itemsize
+    bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(-1, width) for array in (one, other)]
+    flat = int(np.argmax((bits[0] != bits[1]).any(axis=1)))
+    return tuple(int(i) for i in np.unravel_index(flat, one.shape))
+
+
+def _shape_and_dtype(trial: Trial) -> Rounds:
+    """Every output of every reduction has the shape and the dtype that are due."""
+    choices = trial.spec.params["reduction"].choices if "reduction" in trial.spec.params else ("none",)
+    for reduction in choices:
+        other = trial.reduced_by(reduction) if "reduction" in trial.spec.params else trial
+        other = trial if other.stack.parameters == trial.stack.parameters else other
+        verdicts = []
+        for k, found in enumerate(other.answers.problems):
+            wrong = {output: item for output, item in found.items() if item.severity == FAILS}
+            text = "; ".join(f"{check_of_output(output)}: {item.text}" for output, item in wrong.items())
+            how = f"reduction {reduction!r}"
+            verdicts.append(other.told("shape_and_dtype", how, FAILS, text, k) if wrong else Verdict(AGREES))
+        yield verdicts
+
+
+def _repeat(trial: Trial) -> Rounds:
+    """The same call again at once, and after one of another size and other parameters: the same bits."""
+    adapter, calls = trial.judge.adapter, [trial.calls() for _ in range(3)]
+    verdicts = []
+    for k in range(len(trial.stack)):
+        first, second = run_call(adapter, calls[0][k]), run_call(adapter, calls[1][k])
+        cell = trial.judge.cell
+        run_call(adapter, call_of(another(trial.spec, trial.stack[k]), trial.wrt, cell.device, cell.mode))
+        third = run_call(adapter, calls[2][k])
+        again = ((second, "again at once"), (third, "again after a call of another size and reduction"))
+        verdicts.append(worst([_same(trial, first, other, how, k) for other, how in again]))
+    yield verdicts
+
+
+def _same(trial: Trial, first: Output | Problem, other: Output | Problem, how: str, k: int) -> Verdict:
+    if isinstance(first, Problem):
+        return Verdict(AGREES)  # told by the outputs' own checks
+    if isinstance(other, Problem):
+        return trial.problem("repeat", how, other, k)
+    fmt = FORMATS[trial.stack.dtype]
+    # On a GPU, frameworks say that they are not deterministic unless they are asked to be.
+    severity = FAILS if trial.judge.cell.device == "cpu" else DIFFERS
+    for output in ("value", *trial.wrt):
+        one, two = (
+            np.asarray(item.value if output == "value" else item.gradients.get(output)) for item in (first, other)
+        )
+        if trial.answers.problem(output, k) is not None or one.dtype != two.dtype or one.shape != two.shape:
+            continue
+        differs = (one != two) & ~((one != one) & (two != two)) | (np.signbit(one) != np.signbit(two)) & (one == two)
+        if differs.any():
+            place = tuple(int(i) for i in np.argwhere(differs)[0])
+            x, y = float(one[place]), float(two[place])
+            ulps = float(np.abs(x - y) / ulp(np.maximum(np.abs(np.asarray(x)), np.abs(np.asarray(y))), fmt))
+            what = f"{check_of_output(output)}{list(place) if place else ''}"
+            text = f"{what} is {y!r} ({y.hex()}), and was {x!r} ({x.hex()}), {ulps:.3g} ulp apart"
+            return trial.told("repeat", how, severity, text, k)
+    return Verdict(AGREES)
+
+
+def _cotangent(trial: Trial) -> Rounds:
+    """The gradients of a sum of the losses, each times a number of its own."""
+    plain = trial.unreduced
+    if not plain.wrt:
+        return
+    if not trial.judge.environment.cotangents:
+        text = "the adapter passes no cotangent on (Environment.cotangents)"
+        yield [Verdict(UNSUPPORTED, text=text)] * len(trial.stack)
+        return
+    shape = output_shapes(plain.spec, plain.stack, ())["value"][1]
+    stack = with_cotangent(plain.stack, shape)
+    assert stack.cotangent is not None
+    calls = [replace(call, cotangent=stack.cotangent[k, ...].copy()) for k, call in enumerate(plain.calls())]
+    numbers = {name: item for name, item in trial.judge.numbers(stack, plain.wrt).items() if name != "value"}
+    how = "by a cotangent of numbers from 1/2 to 2 of both signs, under reduction 'none'"
+    yield plain.against("cotangent", how, plain.ask(calls), numbers)
+
+
+def _target_dtypes(trial: Trial) -> Rounds:
+    """Integer inputs of other integer dtypes: refused, or answered rightly."""
+    plain = trial.calls()
+    every = [dict(narrower(trial.spec, trial.stack[k])) for k in range(len(trial.stack))]
+    for dtype in dict.fromkeys(name for found in every for name in found):
+        calls = [replace(call, inputs=found.get(dtype, call.inputs)) for call, found in zip(plain, every, strict=True)]
+        answers = trial.ask(calls)
+        for found in answers.problems:
+            if "" in found and found[""].severity in (ERROR, UNSUPPORTED):
+                found[""] = replace(found[""], severity=UNSUPPORTED)
+        yield trial.against("target_dtypes", f"integers of dtype {dtype}", answers)
+
+
+def _requires_grad(trial: Trial) -> Rounds:
+    """The value without any gradient, and each gradient without the others."""
+    for wrt in ((), *(((name,) for name in trial.wrt) if len(trial.wrt) > 1 else ())):
+        answers = trial.ask(trial.calls(wrt), wrt)
+        numbers = {name: item for name, item in trial.numbers.items() if name in ("value", *wrt)}
+        how = f"with the gradient by {wrt[0]!r} alone" if wrt else "without any gradient"
+        yield trial.against("requires_grad", how, answers, numbers)
+
+
+CHECKS: Mapping[str, Callable[[Trial], Rounds]] = {
+    "layout": _layout,
+    "permutation": _permutation,
+    "reductions": _reductions,
+    "inputs_unchanged": _inputs_unchanged,
+    "shape_and_dtype": _shape_and_dtype,
+    "repeat": _repeat,
+    "cotangent": _cotangent,
+    "target_dtypes": _target_dtypes,
+    "requires_grad": _requires_grad,
+}
+UNREDUCED = {"reductions", "cotangent"}  # what asks for the losses themselves
+
+
+def consistency_checks(spec: Spec) -> list[str]:
+    """The names of the checks that a criterion has, without `consistency.`."""
+    has = {
+        "reductions": "reduction" in spec.params,
+        "cotangent": bool(spec.differentiable),
+        "target_dtypes": any(item.dtype == "int" for item in spec.inputs.values()),
+    }
+    return [name for name in CHECKS if has.get(name, True)]
+
+
+def judge_consistency(judge_of: CellJudge, stack: Stack, names: Sequence[str] | None = None) -> None:
+    """Adds a stack to the consistency checks (all of the criterion's, or those named); `value` and `gradient.INPUT`
+    have its plain answers as well, unless checks are named.
+
+    Where a reduction is taken, the checks that need the losses themselves leave the stack out, unless named.
+    """
+    trial = Trial(judge_of, stack)
+    chosen = consistency_checks(judge_of.spec) if names is None else names
+    if names is None:
+        chosen = [name for name in chosen if name not in UNREDUCED or trial.unreduced is trial]
+        judge_of.take(stack, trial.wrt, trial.answers, lambda: (trial.numbers, trial.judged))
+    for name in chosen:
+        tally = judge_of.tally(f"consistency.{name}")
+        tally.recipes += 1
+        rounds = _unsupported(trial) if trial.answers.are_unsupported else list(CHECKS[name](trial))
+        for k in range(len(stack)):
+            _add(judge_of, name, worst([verdicts[k] for verdicts in rounds]), stack)
+
+
+def _unsupported(trial: Trial) -> list[list[Verdict]]:
+    return [[Verdict(UNSUPPORTED, text=found[""].text) for found in trial.answers.problems]]
+
+
+def _add(judge_of: CellJudge, name: str, verdict: Verdict, stack: Stack) -> None:
+    check = f"consistency.{name}"
+    tally = judge_of.tally(check)
+    if verdict.severity == UNSUPPORTED:
+        judge_of.note_unsupported(tally, check, Problem(UNSUPPORTED, verdict.text))
+        return
+    if verdict.severity == UNDECIDED:
+        tally.undecided["reference"] += 1
+    finding = None if verdict.finding is None else replace(verdict.finding, recipe=stack.labels.get("recipe", ""))
+    tally.measure_finding(finding)
+    tally.add(verdict.severity, finding, *verdict.covered)
+
+
+def retry_consistency(judge_of: CellJudge, case: Case, check: str) -> None:
+    """Judges one case by one check, `consistency.NAME`."""
+    judge_consistency(judge_of, Stack.of(case), [check.removeprefix("consistency.")])
