@@ -213,7 +213,7 @@ def _with_singled(data: Data, item: Input, array: Array) -> Array:
 def _without_effect(data: Data, name: str) -> Mask:
     """Where the gradient is 0: what is not looked at is there, and what is on the flat side of a hinge. Where only all
     of a gradient along an axis means something (`modulo`), all of it is."""
-    zero = _plain(data, name, FORMULA) == 0
+    zero: Mask = _plain(data, name, FORMULA) == 0
     for modulo in data.spec.modulo:
         if modulo.of == name:
             shape, axes = data.arrays[name].shape, axes_of(data.spec, name, tuple(data.layout))

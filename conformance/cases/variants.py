@@ -52,8 +52,7 @@ def _part(array: Array) -> Array:
 
 
 def _backward(array: Array) -> Array:
-    turned = (..., *(slice(None, None, -1),) * array.ndim)  # ...: an array, where there is no axis
-    return array[turned].copy()[turned]
+    return np.flip(np.flip(array).copy())
 
 
 STORAGE: Mapping[str, Callable[[Array], Array]] = {
@@ -174,8 +173,8 @@ def with_cotangent(stack: Stack, shape: tuple[int, ...]) -> Stack:
 
 
 def narrower(spec: Spec, case: Case) -> Iterator[tuple[str, dict[str, Array]]]:
-    """The inputs of a case with its integers in each other integer dtype that holds them all; none without a sign where a
-    negative one would be as good, as in labels 1 and -1."""
+    """The inputs of a case with its integers in each other integer dtype that holds them all; and all that are as good,
+    which may be negative: labels 1 and -1 want a sign."""
     signed = any(_may_be_negative(spec, case, name) for name in case.inputs)
     whole = {name: array for name, array in case.inputs.items() if spec.inputs[name].dtype == "int"}
     for dtype in ("int32", "int16", *(() if signed else ("uint8",))):

@@ -6,14 +6,12 @@ already, `value` and `gradient.INPUT` say so, and no check here repeats it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 
-from conformance.adapter import Call, Output
+from conformance.adapter import Output
 from conformance.cases.bind import check_of_output, output_shapes
 from conformance.cases.case import Array, Case, Stack
 from conformance.cases.variants import (
@@ -29,145 +27,16 @@ from conformance.cases.variants import (
     rolled_back,
     with_cotangent,
 )
+from conformance.record.model import CONSISTENCY
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers, ulp
 from conformance.reference.reduced import reduced
 from conformance.spec.model import Spec
-from conformance.suite.calls import UNSUPPORTED, Answers, Problem, call_of, run_call, run_calls
+from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
 from conformance.suite.cell import CellJudge
 from conformance.suite.findings import finding_of
-from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, UNDECIDED, Judged, judge
-from conformance.verdict.known import Coverage, Covered
-from conformance.verdict.tally import Finding
-
-NAN = math.nan
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one way of asking came to, for one case."""
-
-    severity: int
-    finding: Finding | None = None
-    covered: Covered = Covered([], AGREES)
-    text: str = ""  # why it is unsupported
-
-
-@dataclass
-class Trial:
-    """A stack, asked plainly: what every check compares with, worked out once."""
-
-    judge: CellJudge
-    stack: Stack
-
-    @property
-    def spec(self) -> Spec:
-        return self.judge.spec
-
-    @cached_property
-    def wrt(self) -> tuple[str, ...]:
-        return self.judge.wrt(tuple(self.stack.inputs))
-
-    @cached_property
-    def answers(self) -> Answers:
-        return self.ask(self.calls())
-
-    @cached_property
-    def numbers(self) -> dict[str, Numbers]:
-        return self.judge.numbers(self.stack, self.wrt)
-
-    @cached_property
-    def judged(self) -> dict[str, Judged]:
-        return self.compare(self.numbers, self.answers)
-
-    @cached_property
-    def coverage(self) -> Coverage:
-        return Coverage(self.judge.known, self.spec, self.stack, self.wrt)
-
-    @cached_property
-    def unreduced(self) -> Trial:
-        """The same cases under the reduction `none`; this trial, if it is theirs."""
-        if self.stack.parameters.get("reduction", "none") == "none":
-            return self
-        return self.reduced_by("none")
-
-    def reduced_by(self, reduction: str) -> Trial:
-        return Trial(self.judge, replace(self.stack, parameters={**self.stack.parameters, "reduction": reduction}))
-
-    def calls(self, wrt: Sequence[str] | None = None) -> list[Call]:
-        """A call for each case, with arrays of its own."""
-        cell, names = self.judge.cell, self.wrt if wrt is None else wrt
-        return [call_of(self.stack[k], names, cell.device, cell.mode) for k in range(len(self.stack))]
-
-    def ask(self, calls: Sequence[Call], wrt: Sequence[str] | None = None) -> Answers:
-        shapes = output_shapes(self.spec, self.stack, self.wrt if wrt is None else wrt)
-        with self.judge.seconds.spent("framework"):
-            return run_calls(self.judge.adapter, calls, shapes)
-
-    def compare(self, numbers: Mapping[str, Numbers], answers: Answers) -> dict[str, Judged]:
-        fmt = FORMATS[self.stack.dtype]
-        return {name: judge(item, answers.arrays[name], fmt) for name, item in numbers.items()}
-
-    def ids(self, name: str, output: str) -> tuple[str, ...]:
-        """The checks whose known differences cover a fault in an output: this one, and the output's own."""
-        return (f"{self.judge.cell.id}/consistency.{name}", f"{self.judge.cell.id}/{check_of_output(output)}")
-
-    def against(
-        self, name: str, how: str, answers: Answers, numbers: Mapping[str, Numbers] | None = None
-    ) -> list[Verdict]:
-        """The verdict on each case asked in another way, as far as it is worse than that on the plain one."""
-        numbers = self.numbers if numbers is None else numbers
-        judged = {
-            output: replace(found, severity=np.where(found.severity > self.judged[output].severity, found.severity, 0))
-            for output, found in self.compare(numbers, answers).items()
-        }
-        every = [
-            [self._verdict(name, how, output, numbers, judged, answers, k) for output in numbers]
-            for k in range(len(self.stack))
-        ]
-        return [worst(items) for items in every]
-
-    def _verdict(
-        self,
-        name: str,
-        how: str,
-        output: str,
-        numbers: Mapping[str, Numbers],
-        judged: Mapping[str, Judged],
-        answers: Answers,
-        k: int,
-    ) -> Verdict:
-        if self.answers.problem(output, k) is not None:
-            return Verdict(AGREES)  # told by the output's own check
-        problem = answers.problem(output, k)
-        if problem is not None:
-            return self.problem(name, how, problem, k)
-        found = judged[output]
-        severity = int(found.severity[k, ...].max(initial=AGREES))
-        if severity <= UNDECIDED:
-            return Verdict(severity)
-        finding = replace(finding_of(self.stack[k], numbers[output], found, k), how=f"{how}; {check_of_output(output)}")
-        return Verdict(severity, finding, self.coverage.of(self.ids(name, output), output, found, k))
-
-    def problem(self, name: str, how: str, problem: Problem, k: int) -> Verdict:
-        if problem.severity == UNSUPPORTED:
-            return Verdict(UNSUPPORTED, text=f"{how}: {problem.text}")
-        return self.told(name, how, problem.severity, problem.text, k)
-
-    def told(self, name: str, how: str, severity: int, text: str, k: int) -> Verdict:
-        """A verdict that a sentence explains."""
-        finding = Finding(self.stack[k], severity, (), NAN, NAN, NAN, NAN, text, how=how)
-        covered = self.coverage.of_raised(self.ids(name, "value")[0], text, k, severity)
-        return Verdict(severity, finding, covered)
-
-
-def worst(items: Sequence[Verdict]) -> Verdict:
-    """What counts of several: the worst that no known difference covers; unsupported only if all are."""
-    done = [item for item in items if item.severity != UNSUPPORTED]
-    if not done:
-        return items[0] if items else Verdict(AGREES)
-    return max(done, key=lambda item: (item.covered.left, item.severity))
-
+from conformance.suite.trial import Trial, Verdict, worst
+from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, UNDECIDED, judge
 
 Rounds = Iterator[list[Verdict]]  # a list for each way of asking, of a verdict for each case
 
@@ -359,17 +228,18 @@ def _requires_grad(trial: Trial) -> Rounds:
         yield trial.against("requires_grad", how, answers, numbers)
 
 
-CHECKS: Mapping[str, Callable[[Trial], Rounds]] = {
-    "layout": _layout,
-    "permutation": _permutation,
-    "reductions": _reductions,
-    "inputs_unchanged": _inputs_unchanged,
-    "shape_and_dtype": _shape_and_dtype,
-    "repeat": _repeat,
-    "cotangent": _cotangent,
-    "target_dtypes": _target_dtypes,
-    "requires_grad": _requires_grad,
-}
+_WAYS: tuple[Callable[[Trial], Rounds], ...] = (
+    _layout,
+    _permutation,
+    _reductions,
+    _inputs_unchanged,
+    _shape_and_dtype,
+    _repeat,
+    _cotangent,
+    _target_dtypes,
+    _requires_grad,
+)
+CHECKS: Mapping[str, Callable[[Trial], Rounds]] = dict(zip(CONSISTENCY, _WAYS, strict=True))
 UNREDUCED = {"reductions", "cotangent"}  # what asks for the losses themselves
 
 

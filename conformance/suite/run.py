@@ -14,7 +14,7 @@ from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
 from conformance.spec.model import EdgeCase
 from conformance.suite.cell import CellJudge
-from conformance.suite.consistency import judge_consistency
+from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
@@ -108,7 +108,7 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
     comes to, and whether the known difference is still there, so that no draw of cases has to."""
     for entry, witness in _frozen(cell, framework, judge):
         if not witness.is_edge:  # edge cases are judged in any case
-            judge.judge_stack(Stack.of(witness_case(witness, judge.spec)))
+            _judge_witness(judge, witness)
         seen, inside = _is_seen(_judge(plan, cell, [entry]), witness)
         if entry.unsteady and not seen:
             continue
@@ -130,12 +130,20 @@ def _frozen(cell: Cell, framework: Framework, judge: CellJudge) -> Iterator[tupl
                 yield entry, witness
 
 
+def _judge_witness(judge: CellJudge, witness: Witness) -> None:
+    case = witness_case(witness, judge.spec)
+    if witness.is_consistency:
+        retry_consistency(judge, case, witness.check)
+    else:
+        judge.judge_stack(Stack.of(case))
+
+
 def _is_seen(probe: CellJudge, witness: Witness) -> tuple[bool, bool]:
     """Whether a witness comes to more than agreement, and whether the known differences of `probe` cover it."""
     if witness.is_edge:
         judge_edge(probe, next(edge for edge in probe.spec.edge_cases if f"edge.{edge.id}" == witness.check))
     else:
-        probe.judge_stack(Stack.of(witness_case(witness, probe.spec)))
+        _judge_witness(probe, witness)
     tally = probe.tallies.get(witness.check)
     return tally is not None and tally.outcome in NAMES[DIFFERS:], tally is not None and tally.new is None
 

@@ -83,6 +83,11 @@ class Witness(_Strict):
         return name
 
     @property
+    def is_consistency(self) -> bool:
+        """Whether it is a case that is asked in another way."""
+        return self.check.startswith("consistency.")
+
+    @property
     def is_edge(self) -> bool:
         """Whether it is an edge case of the spec."""
         return self.check.startswith("edge.")

@@ -17,6 +17,7 @@ from conformance.cases.case import Case, Stack, in_dtype
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
+from conformance.record.model import CONSISTENCY
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
@@ -184,6 +185,7 @@ def fault_of_witness(witness: Witness, spec: Spec) -> str:
         except (ConformanceError, ValueError, TypeError) as error:
             return str(error)
         there = {"value", *(f"gradient.{name}" for name in spec.differentiable if name in witness.inputs)}
+        there |= {f"consistency.{name}" for name in CONSISTENCY}
     return "" if witness.check in there else f"{witness.check!r} is no check of {spec.name} with these inputs"
 
 
