@@ -122,8 +122,7 @@ def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
 def _gradients(value: torch.Tensor, wrt: list[torch.Tensor], call: Call) -> tuple[torch.Tensor | None, ...]:
     if not value.requires_grad:
         return (None,) * len(wrt)
-    ones = torch.ones_like(value) if value.dim() else None  # the gradient of the sum, one kernel cheaper than it
-    seed = ones if call.cotangent is None else _tensor(call.cotangent, call.device)
+    seed = torch.ones_like(value) if call.cotangent is None else _tensor(call.cotangent, call.device)
     gradients: tuple[torch.Tensor | None, ...] = torch.autograd.grad(value, wrt, seed, allow_unused=True)
     return gradients
 

@@ -52,7 +52,7 @@ def _part(array: Array) -> Array:
 
 
 def _backward(array: Array) -> Array:
-    return np.flip(np.flip(array).copy())
+    return np.asarray(np.flip(np.flip(array).copy()))
 
 
 STORAGE: Mapping[str, Callable[[Array], Array]] = {

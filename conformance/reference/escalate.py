@@ -28,7 +28,7 @@ LARGEST = 2**16  # positions of a case's layout at the first precision, in propo
 _CLOSE = 2.0**-56  # of an ulp's share that a radius may take of the number
 TINIEST = arb(2) ** -1085  # below it, no digit matters in float64
 NOTHING: Any = arb("nan")
-MOST_PROJECTED = arb(2) ** 16383  # what the parts of a direction sum to at most, where binary128 holds them as well
+MOST_EXPONENT = 16383  # of what the parts of a direction may sum to, so that binary128 holds it as well
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def _projected(tape: Tape, modulo: Modulo, g: NDArray[Any]) -> NDArray[Any]:
     arithmetic, axes = tape.algebra.arithmetic, tape.axes_named(modulo.over)
     p = tape.term(modulo.direction).data
     size = arithmetic.sum(p, axes)
-    usable = np.frompyfunc(lambda total: bool(total > 0 and total < MOST_PROJECTED), 1, 1)(size).astype(bool)
+    usable = np.frompyfunc(lambda total: bool(total > 0 and total < arb(2) ** MOST_EXPONENT), 1, 1)(size).astype(bool)
     weight = np.where(usable, p, ZERO) / np.where(usable, size, ONE)
     left: NDArray[Any] = g - weight * arithmetic.sum(g, axes)
     return left

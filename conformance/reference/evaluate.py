@@ -16,19 +16,17 @@ from conformance.errors import UsageError
 from conformance.formula import Node
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
-from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
-from conformance.reference.balls import SAFETY
-from conformance.reference.escalate import escalate
-from conformance.reference.formats import FORMATS, Format
-from conformance.reference.numbers import Float, Mask, Modulus, Numbers, half_ulp, ulp
-from conformance.reference.quad import BOUND, Bound, magnitude, quad, split, total
+from conformance.reference.ball import Ball
+from conformance.reference.escalate import MOST_EXPONENT, escalate
+from conformance.reference.formats import FORMATS
+from conformance.reference.numbers import Float, Modulus, Numbers, half_ulp, numbers_of
+from conformance.reference.quad import Bound, magnitude, quad, split, total
 from conformance.reference.reductions import Balls
 from conformance.reference.undefined import without_derivative
 from conformance.spec.layout import match
 from conformance.spec.model import Modulo, Param, Spec
 
 NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a product in range
-MOST_PROJECTED = quad(2.0) ** quad(16383.0)  # as in `escalate`
 NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
 
 
@@ -197,7 +195,7 @@ class _Projection:
         self.axes = tape.axes_named(modulo.over)
         p: Ball = tape.term(modulo.direction).data
         size = total(p.x, self.axes)
-        self.has_any = (size > quad(0.0)) & (size < MOST_PROJECTED)
+        self.has_any = (size > quad(0.0)) & (size < quad(2.0) ** quad(MOST_EXPONENT))
         self.p = np.where(self.has_any, p.x, quad(0.0))
         self.size = np.where(self.has_any, size, quad(1.0))
         self.errors = np.where(self.has_any, p.bound(), 0)
@@ -262,41 +260,3 @@ def _defined(
 def _outputs(tape: Tape, root: Node, wrt: Sequence[str], cotangent: Term | None) -> dict[str, Ball]:
     found = {name: term.data for name, term in tape.gradients(root, wrt, cotangent).items()}
     return {"value": tape.term(root).data, **found}
-
-
-def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
-    """The numbers of an output from its balls: the formula's, and those of the forms."""
-    formula = balls[0]
-
-    def shaped(array: Any) -> Any:
-        return np.broadcast_to(array, shapes[0]).reshape(shapes[1])
-
-    high, low = split(formula.x)
-    low = np.nan_to_num(low)
-    lost = np.where(np.isfinite(high), magnitude(formula.x - quad(high) - quad(low)), 0)
-    error = SAFETY * formula.bound()[0] + lost
-    tight = C * formula.bound()[1] + error
-    sound = tight
-    (below, above), flags = parts(formula.h, formula.x.ndim), formula.flags
-    for form in balls[1:]:
-        sound = np.maximum(sound, C * form.bound()[1] + error)
-        more = hull_from(formula, form)
-        below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
-        flags = either(flags, form.flags)
-    error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # binary128 cannot say how far off it is
-    of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
-    certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
-    certified |= ~np.isfinite(high) & (error == 0)
-    arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
-    masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
-    return Numbers(*(shaped(array) for array in (*arrays, *masks)))
-
-
-def _has(flags: Flags | None, flag: np.uint8) -> Mask:
-    return np.zeros((), bool) if flags is None else (flags & flag) != 0
-
-
-def _up(bound: Bound) -> Float:
-    """A bound in float64, rounded up."""
-    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)  # what no bound is known for
-    return np.where(rounded.astype(BOUND) < bound, np.nextafter(rounded, np.inf), rounded)

@@ -11,9 +11,8 @@ from conformance.cases.bind import full_rank, make_tape, output_shapes, rank_of
 from conformance.cases.case import Stack
 from conformance.formula.algebra import Term
 from conformance.reference.ball import Ball, C
-from conformance.reference.evaluate import numbers_of
 from conformance.reference.formats import FORMATS
-from conformance.reference.numbers import Float, Numbers, half_ulp
+from conformance.reference.numbers import Float, Numbers, half_ulp, numbers_of
 from conformance.reference.quad import BOUND, quad
 from conformance.reference.reductions import Balls
 from conformance.spec.model import Spec
