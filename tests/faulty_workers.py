@@ -32,7 +32,9 @@ class Ruinous:
         self.held: list[Any] = []
 
     def environment(self) -> Environment:
-        return Environment(versions={"ruinous": "2.5+local"}, dtypes=("float64", "float32", "bfloat16"))
+        return Environment(
+            versions={"ruinous": "2.5+local"}, dtypes=("float64", "float32", "bfloat16"), cotangents=True
+        )
 
     def binding(self, criterion: str) -> Binding | None:
         if criterion == "unbound":
@@ -181,6 +183,9 @@ class Ruinous:
         """How its input lies in memory."""
         array = call.inputs["input"]
         return Output(np.array([*array.strides, array.flags.writeable, array.ctypes.data % array.itemsize]))
+
+    def mirror_cotangent(self, call: Call) -> Output:
+        return Output(np.zeros(0) if call.cotangent is None else call.cotangent)
 
     def parameters(self, call: Call) -> Output:
         raise ValueError(repr(dict(call.parameters)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import stat
@@ -127,6 +128,14 @@ def test_layout_crosses_too(worker: WorkerAdapter, view: Any) -> None:
         np.testing.assert_array_equal(got[:-2], x.strides)
     again = worker.run(Call("right", {"input": x}, {}, "float64", wrt=("input",)))
     np.testing.assert_array_equal(again.gradients["input"], x)
+
+
+def test_a_cotangent_crosses(worker: WorkerAdapter) -> None:
+    given = call("mirror_cotangent", 1.0)
+    assert worker.run(given).value.size == 0
+    cotangent = np.arange(6.0).reshape(2, 3).T
+    np.testing.assert_array_equal(worker.run(dataclasses.replace(given, cotangent=cotangent)).value, cotangent)
+    assert worker.environment().cotangents is load_adapter(RUINOUS).environment().cotangents is True
 
 
 def test_parameters_cross_as_what_they_are(worker: WorkerAdapter) -> None:

@@ -60,21 +60,25 @@ def call_of(case: Case, wrt: Sequence[str], device: str, mode: str) -> Call:
     return Call(case.criterion, inputs, dict(case.parameters), case.dtype, device, mode, tuple(wrt))
 
 
-def run_stack(
-    adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
-) -> Answers:
-    """Every case of `stack` through `adapter`, a call each. Whatever the adapter does, the run goes on."""
-    dtype = DTYPES[stack.dtype]
+def run_calls(adapter: Adapter, calls: Sequence[Call], shapes: Mapping[str, Shapes]) -> Answers:
+    """What an adapter answers to calls of one dtype and of these shapes. Whatever it does, the run goes on."""
+    dtype = DTYPES[calls[0].dtype]
     arrays = {name: np.zeros(shape, dtype) for name, (_, shape) in shapes.items()}
-    answers = Answers(arrays, [{} for _ in range(len(stack))])
+    answers = Answers(arrays, [{} for _ in calls])
     with recorded(answers.warnings):
-        calls = [call_of(stack[k], wrt, device, mode) for k in range(len(stack))]
         for k, output in enumerate(_run_each(adapter, calls)):
             if isinstance(output, Problem):
                 answers.problems[k][""] = output
             else:
                 _take(output, answers, shapes, k, dtype)
     return answers
+
+
+def run_stack(
+    adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
+) -> Answers:
+    """Every case of `stack` through `adapter`, one call each."""
+    return run_calls(adapter, [call_of(stack[k], wrt, device, mode) for k in range(len(stack))], shapes)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -84,15 +84,25 @@ class CellJudge:
         wrt = self.wrt(tuple(stack.inputs))
         if self.deaths >= MOST_DEATHS:
             return self._left_out(("value", *wrt), len(stack))
+        answers = self._judged_answers(stack, wrt)
+        return self.take(stack, wrt, answers, lambda: self._judged(stack, wrt, answers))
+
+    def take(
+        self,
+        stack: Stack,
+        wrt: tuple[str, ...],
+        answers: Answers,
+        judge_answers: Callable[[], tuple[dict[str, Numbers], dict[str, Judged]]],
+    ) -> dict[str, float]:
+        """`judge_stack`, of answers that are there; the verdicts are asked for if there are any."""
         self.recipes += 1
         self.cases += len(stack)
         for output in ("value", *wrt):
             self.tally(check_of_output(output)).recipes += 1
-        answers = self._judged_answers(stack, wrt)
         if answers.are_unsupported:  # the reference would be worked out for nothing
             self._note_all_unsupported(("value", *wrt), answers)
             return {}
-        numbers, judged = self._judged(stack, wrt, answers)
+        numbers, judged = judge_answers()
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
@@ -104,7 +114,7 @@ class CellJudge:
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
-        return self._numbers(stack, wrt), self._judged_answers(stack, wrt)
+        return self.numbers(stack, wrt), self._judged_answers(stack, wrt)
 
     def yardstick(self, stack: Stack, wrt: Sequence[str]) -> Yardstick | None:
         """The framework's answers in a wider dtype, if the stack's is a narrow one and it offers both."""
@@ -112,7 +122,7 @@ class CellJudge:
         if size > MOST_MEASURED or not has_yardstick(stack.dtype, self.environment.dtypes):
             return None
         wide = widened(stack)
-        return Yardstick(stack, self._answers(wide, wrt), lambda: self._numbers(wide, wrt))
+        return Yardstick(stack, self._answers(wide, wrt), lambda: self.numbers(wide, wrt))
 
     def _judged(
         self, stack: Stack, wrt: Sequence[str], answers: Answers
@@ -124,7 +134,7 @@ class CellJudge:
             judged = self._compared(found, answers, stack.dtype)
             if all((item.severity == AGREES).all() for item in judged.values()):
                 return self._certified(stack, found), judged
-        numbers = self._numbers(stack, wrt)
+        numbers = self.numbers(stack, wrt)
         return numbers, self._compared(numbers, answers, stack.dtype)
 
     def _compared(self, numbers: dict[str, Numbers], answers: Answers, dtype: str) -> dict[str, Judged]:
@@ -135,7 +145,8 @@ class CellJudge:
     def _formula_alone(self) -> Spec:
         return replace(self.spec, forms=())
 
-    def _numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+    def numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+        """The reference's numbers for a stack, certified."""
         return self._certified(stack, self._evaluated(self.spec, stack, wrt))
 
     def _evaluated(self, spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
@@ -289,7 +300,12 @@ class CellJudge:
     def retry(self, case: Case, check: str) -> Finding | None:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""
         probe = self.anew()
-        probe.judge_stack(Stack.of(case))
+        if check.startswith("consistency."):
+            from conformance.suite.consistency import retry_consistency
+
+            retry_consistency(probe, case, check)
+        else:
+            probe.judge_stack(Stack.of(case))
         self.deaths += probe.deaths
         tally = probe.tallies.get(check)
         return None if tally is None or tally.new is None else tally.worst

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -186,14 +187,7 @@ class WorkerAdapter:
     def _environment_of(self, hello: Mapping[str, Any]) -> Environment:
         found = reading.environment_of(hello.get("environment"))
         where = {"interpreter": self._python, "python": str(hello.get("python")), "numpy": str(hello.get("numpy"))}
-        return Environment(
-            found.versions,
-            found.devices,
-            found.dtypes,
-            found.modes,
-            found.flushes_subnormals,
-            {**found.details, **where},
-        )
+        return replace(found, details={**found.details, **where})
 
     def _ask_binding(self, criterion: str) -> Binding | None:
         process = self._ready()

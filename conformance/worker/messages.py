@@ -38,15 +38,17 @@ def plain_dtype(name: str) -> np.dtype[Any] | None:
 
 def pack_call(number: int, call: Call) -> bytes:
     """The frame of a call. Strides cross too: whether they matter is one of the things that are judged."""
-    inputs, body = [], []
-    for name, array in call.inputs.items():
+    arrays, body = [], []
+    last = {} if call.cotangent is None else {"cotangent": call.cotangent}
+    for name, array in [*call.inputs.items(), *last.items()]:
         offset, data = _span(array)
-        inputs.append([name, array.dtype.name, array.shape, array.strides, offset, len(data), array.flags.writeable])
+        arrays.append([name, array.dtype.name, array.shape, array.strides, offset, len(data), array.flags.writeable])
         body.append(data)
     header = {
         "call": number,
         "criterion": call.criterion,
-        "inputs": inputs,
+        "arrays": arrays,
+        "inputs": len(call.inputs),
         "parameters": dict(call.parameters),
         "dtype": call.dtype,
         "device": call.device,
@@ -79,8 +81,8 @@ def call_of(header: Mapping[str, Any], body: bytes) -> Call:
     Raises:
         Unsupported: it is one in bfloat16, and this interpreter has no ml_dtypes.
     """
-    inputs, at = {}, 0
-    for name, dtype, shape, strides, offset, size, writeable in header["inputs"]:
+    arrays, at = [], 0
+    for name, dtype, shape, strides, offset, size, writeable in header["arrays"]:
         memory = np.frombuffer(body, np.uint8, size, at).copy()  # aligned, and nobody else's
         at += size
         try:
@@ -91,9 +93,11 @@ def call_of(header: Mapping[str, Any], body: bytes) -> Call:
             raise TypeError(f"numbers of {dtype} cannot cross")
         array: Array = np.ndarray(shape, plain, memory, offset, strides) if size else np.empty(shape, plain)
         array.flags.writeable = writeable
-        inputs[name] = array
+        arrays.append((name, array))
     parameters, dtype, device, mode = (header[key] for key in ("parameters", "dtype", "device", "mode"))
-    return Call(header["criterion"], inputs, parameters, dtype, device, mode, tuple(header["wrt"]))
+    inputs, cotangent = dict(arrays[: header["inputs"]]), arrays[header["inputs"] :]
+    last = cotangent[0][1] if cotangent else None
+    return Call(header["criterion"], inputs, parameters, dtype, device, mode, tuple(header["wrt"]), last)
 
 
 def pack_output(output: Any) -> tuple[dict[str, Any], list[bytes]]:
@@ -140,6 +144,7 @@ def environment_data(environment: Environment) -> dict[str, Any]:
         "versions": {str(key): str(value) for key, value in environment.versions.items()},
         **{key: [str(item) for item in getattr(environment, key)] for key in ("devices", "dtypes", "modes")},
         "flushes_subnormals": bool(environment.flushes_subnormals),
+        "cotangents": bool(environment.cotangents),
         "details": {str(key): str(value) for key, value in environment.details.items()},
     }
 
