@@ -3,8 +3,8 @@
     python -m tests.mutants [--criterion GLOB] [--dtype D] [--effort default] [--seed N] [--json FILE]
 
 A mutant is killed if, in every dtype that it concerns, a required check comes out worse than it does for the right
-implementation of the same criterion. It ends with 1 if fewer than 95 % are killed, if one survives whose gradient alone is
-wrong, or if the registry says what is not so: of a survivor, of a tag, of the right implementation.
+implementation of the same criterion. It ends with 1 if fewer than 95 % are killed, if one survives whose gradient alone
+is wrong, or if the registry says what is not so: of a survivor, of a tag, of the right implementation.
 """
 
 from __future__ import annotations

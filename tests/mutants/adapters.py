@@ -16,6 +16,16 @@ from tests.controls.parts import Given
 from tests.mutants.registry import Memory, Mutant, OfGiven
 
 
+def refusal(spec: Spec, call: Call) -> str:
+    """Why a call is out of domain; "" where it is not."""
+    layout = match(spec, {name: array.shape for name, array in call.inputs.items()})
+    if layout is None:
+        return "the shapes do not fit"
+    stack = Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs))
+    refused = ", ".join(item.name for item in outside(spec, stack))
+    return f"out of domain: {refused}" if refused else ""
+
+
 class Implementation:
     """A criterion by hand, right unless `function` is not: what is out of domain is refused, the rest is answered."""
 
@@ -32,12 +42,8 @@ class Implementation:
         return Binding(f"{self.name}.{criterion}") if criterion == self._spec.name else None
 
     def run(self, call: Call) -> Output:
-        layout = match(self._spec, {name: array.shape for name, array in call.inputs.items()})
-        if layout is None:
-            raise ValueError("the shapes do not fit")
-        stack = Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs))
-        if refused := outside(self._spec, stack):
-            raise ValueError(f"out of domain: {', '.join(item.name for item in refused)}")
+        if why := refusal(self._spec, call):
+            raise ValueError(why)
         return self.answer(call)
 
     def answer(self, call: Call) -> Output:

@@ -1,4 +1,4 @@
-"""What becomes of the mutants of one criterion in one dtype under the ordinary checks, beside the right implementation."""
+"""What becomes of the mutants of a criterion in a dtype under the ordinary checks, beside the right implementation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Judging many implementations of one criterion on the same cases, drawn once and evaluated by the reference once.
 
-`judge_cell` stays as it is. While `shared` holds, what it asks for again, the stack of a recipe and the reference's numbers
-for a stack, is not worked out again.
+`judge_cell` stays as it is. While `shared` holds, what it asks for again, the stack of a recipe and the reference's
+numbers for a stack, is not worked out again; nor is what the implementations refuse.
 """
 
 from __future__ import annotations
@@ -12,48 +12,58 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from conformance import Call
 from conformance.cases import plan
 from conformance.cases.case import Stack
+from conformance.cases.expand import expand
 from conformance.cases.recipe import Recipe
-from conformance.reference.certify import Ways
+from conformance.reference.certify import Ways, certify
+from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite import cell
+from tests.mutants import adapters
+from tests.mutants.adapters import refusal
 
 
 class Known:
     """What was worked out already, by content; of one criterion in one dtype, so that memory is bounded."""
 
     def __init__(self) -> None:
-        self._expand, self._evaluate, self._certify = plan.expand, cell.evaluate_stack, cell.certify
         self._stacks: dict[Recipe, Stack] = {}
         self._numbers: dict[tuple[Any, ...], dict[str, Numbers]] = {}
+        self._refusals: dict[tuple[Any, ...], str] = {}
         self._certified: dict[int, tuple[Mapping[str, Numbers], dict[str, Numbers]]] = {}
 
     def expand(self, spec: Spec, dtype: str, recipe: Recipe) -> Stack:
         if recipe not in self._stacks:
-            self._stacks[recipe] = self._expand(spec, dtype, recipe)
+            self._stacks[recipe] = expand(spec, dtype, recipe)
         return self._stacks[recipe]
 
     def evaluate(self, spec: Spec, stack: Stack, wrt: Sequence[str], **options: Any) -> dict[str, Numbers]:
         key = (spec.name, bool(spec.forms), *wrt, *sorted(options.items()), *_content(stack))
         if key not in self._numbers:
-            self._numbers[key] = self._evaluate(spec, stack, wrt, **options)
+            self._numbers[key] = evaluate_stack(spec, stack, wrt, **options)
         return self._numbers[key]
 
     def certify(self, spec: Spec, stack: Stack, found: Mapping[str, Numbers]) -> tuple[dict[str, Numbers], Ways]:
         """`found` is one of our own answers, so its identity stands for its content."""
         if id(found) not in self._certified:
-            self._certified[id(found)] = (found, self._certify(spec, stack, found)[0])
+            self._certified[id(found)] = (found, certify(spec, stack, found)[0])
         return self._certified[id(found)][1], Ways()
 
+    def refusal(self, spec: Spec, call: Call) -> str:
+        if (key := _content(call)) not in self._refusals:
+            self._refusals[key] = refusal(spec, call)
+        return self._refusals[key]
 
-def _content(stack: Stack) -> tuple[Any, ...]:
+
+def _content(given: Stack | Call) -> tuple[Any, ...]:
     digest = hashlib.blake2b(digest_size=16)
-    for array in stack.inputs.values():
+    for array in given.inputs.values():
         digest.update(array.tobytes())
-    shapes = tuple((name, array.shape) for name, array in stack.inputs.items())
-    return stack.dtype, *sorted(stack.parameters.items()), shapes, digest.digest()
+    shapes = tuple((name, array.shape, array.dtype.name) for name, array in given.inputs.items())
+    return given.dtype, *sorted(given.parameters.items()), shapes, digest.digest()
 
 
 @contextmanager
@@ -64,4 +74,5 @@ def shared() -> Iterator[None]:
         patches.enter_context(mock.patch.object(plan, "expand", known.expand))
         patches.enter_context(mock.patch.object(cell, "evaluate_stack", known.evaluate))
         patches.enter_context(mock.patch.object(cell, "certify", known.certify))
+        patches.enter_context(mock.patch.object(adapters, "refusal", known.refusal))
         yield

@@ -55,7 +55,10 @@ def scores(found: Sequence[Fate]) -> str:
     tables = []
     for title, groups in (
         ("tag", [(tag, [m for m in mutants if m.tag == tag]) for tag in TAGS]),
-        ("criterion", [(c, [m for m in mutants if m.criterion == c]) for c in dict.fromkeys(m.criterion for m in mutants)]),
+        (
+            "criterion",
+            [(c, [m for m in mutants if m.criterion == c]) for c in dict.fromkeys(m.criterion for m in mutants)],
+        ),
     ):
         rows = [_score(name, [mutants[m] for m in group]) for name, group in groups if group]
         rows.append(_score("all", list(mutants.values())))

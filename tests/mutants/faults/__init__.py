@@ -14,6 +14,8 @@ from tests.mutants.faults import (
     nll,
     poisson,
     regression,
+    smoothing,
+    soft_margins,
     triplet,
 )
 from tests.mutants.registry import MUTANTS
@@ -32,6 +34,8 @@ MODULES = (
     nll,
     poisson,
     regression,
+    smoothing,
+    soft_margins,
     triplet,
 )
 

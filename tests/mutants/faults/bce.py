@@ -169,6 +169,3 @@ def bce_input_in_memory_order(call: Call, right: Right, memory: Memory) -> Outpu
     """A transposed view has the same pointer, size and type as what it is a view of."""
     x = call.inputs["input"]
     return right.run(call_with(call, {"input": x.ravel(order="K").reshape(x.shape)}))
-
-
-

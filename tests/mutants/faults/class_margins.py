@@ -44,7 +44,9 @@ def hinges(g: Given) -> tuple[Array, Array]:
     over, hit = excess(g)
     hinge = np.where(hit, 0, np.maximum(over, 0))
     squared = g.parameters["p"] == 2
-    return (hinge * hinge if squared else hinge), np.where(hinge > 0, 2 * hinge if squared else 1, 0).astype(hinge.dtype)
+    return (hinge * hinge if squared else hinge), np.where(hinge > 0, 2 * hinge if squared else 1, 0).astype(
+        hinge.dtype
+    )
 
 
 @fault("multi_margin", VALUE)
@@ -168,11 +170,14 @@ def of_pairs(g: Given, pairs: Array, named: Array, hinge: Array, divisor: Array 
     by_label = np.where(named, active.sum(axis=-1)[..., None], 0).sum(axis=-2)
     divisor = g.constant(x.shape[-1]) * np.ones(x.shape[:-1], x.dtype) if divisor is None else divisor
     slope = (active.sum(axis=-2) - by_label) / divisor[..., None]
-    return FIRST.reduced(g, pairwise(hinge.reshape(*x.shape[:-1], x.shape[-1] ** 2)) / divisor, {"input": slope.astype(x.dtype)})
+    return FIRST.reduced(
+        g, pairwise(hinge.reshape(*x.shape[:-1], x.shape[-1] ** 2)) / divisor, {"input": slope.astype(x.dtype)}
+    )
 
 
 def others(counts: Array, named: Array) -> Array:
-    return np.asarray(counts[..., None] & ~named.any(axis=-2)[..., None, :])
+    is_label = np.asarray(named.any(axis=-2))
+    return np.asarray(counts[..., None] & ~is_label[..., None, :])
 
 
 @fault("multilabel_margin", SHAPE)
@@ -238,7 +243,9 @@ def multilabel_margin_pairs_multiplied_by_zero(g: Given) -> Answer:
     """All pairs are computed and multiplied by a mask: an infinite label minus itself is NaN, and stays it."""
     counts, _, named, hinge = labels(g)
     pairs = others(counts, named)
-    loss = pairwise((hinge * pairs).reshape(*g["input"].shape[:-1], g["input"].shape[-1] ** 2)) / g.constant(g["input"].shape[-1])
+    loss = pairwise((hinge * pairs).reshape(*g["input"].shape[:-1], g["input"].shape[-1] ** 2)) / g.constant(
+        g["input"].shape[-1]
+    )
     return revalued(g, of_pairs(g, pairs, named, hinge), loss)
 
 

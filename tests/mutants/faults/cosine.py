@@ -112,7 +112,8 @@ def cosine_embedding_length_is_a_constant(g: Given) -> Answer:
     beyond = pairwise(u * v)[..., None] > g.real("margin")
     sign = np.where(close, -1, beyond).astype(g.dtype)
     return answered(
-        right.cosine_embedding(g), **FIRST.reduced(g, answer.value, {"input1": sign * v / n, "input2": sign * u / m}).gradients
+        right.cosine_embedding(g),
+        **FIRST.reduced(g, answer.value, {"input1": sign * v / n, "input2": sign * u / m}).gradients,
     )
 
 
@@ -121,7 +122,9 @@ def cosine_embedding_distance_is_squared(g: Given) -> Answer:
     """(1 - cos)^2 for those that belong together, as for a regression to 1."""
     close = g["target"] == 1
     answer = right.cosine_embedding(but(g, reduction="none"))
-    found = {name: np.where(close[..., None], 2 * answer.value[..., None] * a, a) for name, a in answer.gradients.items()}
+    found = {
+        name: np.where(close[..., None], 2 * answer.value[..., None] * a, a) for name, a in answer.gradients.items()
+    }
     return FIRST.reduced(g, np.where(close, answer.value**2, answer.value), found)
 
 

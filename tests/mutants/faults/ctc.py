@@ -52,7 +52,9 @@ def ctc_repeats_without_a_blank(g: Given) -> Answer:
     """Two equal labels may follow each other at once: the second half of Graves's condition is forgotten
     (chainer/chainer#2292)."""
     paths = paths_of(g)
-    return along(g, replace(paths, skips=np.broadcast_to((place(paths) % 2 == 1) & (place(paths) >= 2), paths.states.shape)))
+    return along(
+        g, replace(paths, skips=np.broadcast_to((place(paths) % 2 == 1) & (place(paths) >= 2), paths.states.shape))
+    )
 
 
 @fault("ctc", BOTH)
@@ -136,7 +138,7 @@ def ctc_gradient_of_empty_targets_missing(g: Given) -> Answer:
 
 @fault("ctc", GRADIENT)
 def ctc_gradient_beyond_the_length(g: Given) -> Answer:
-    """Frames beyond an utterance's length keep what is in the buffer: the last frame's (tensorflow/tensorflow#41280)."""
+    """Frames beyond an utterance's length keep what is in the buffer, the last one (tensorflow/tensorflow#41280)."""
     answer = ctc(g)
     slope = answer.gradients["log_probs"]
     frames = np.arange(slope.shape[1])
@@ -233,10 +235,10 @@ def ctc_lattice_in_float32(g: Given) -> Answer:
 
 
 @fault("ctc", SHAPE)
-def ctc_at_most_eight_labels(g: Given) -> Answer:
-    """A block of threads takes 17 states, and what a longer target has beyond them is not counted."""
+def ctc_at_most_64_states(g: Given) -> Answer:
+    """A block of 64 threads takes a state each, and what a longer target has beyond them is not reached."""
     paths = paths_of(g)
-    return along(g, replace(paths, inside=paths.inside & (place(paths) < 17)))
+    return along(g, replace(paths, inside=paths.inside & (place(paths) < 64)))
 
 
 @fault_of_call("ctc", STATE)

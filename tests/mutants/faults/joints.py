@@ -199,4 +199,3 @@ def huber_scalar_raises(call: Call, right: Right, memory: Memory) -> Output:
     """len(input) is asked for, and a number without axes has none."""
     len(call.inputs["input"])
     return right.run(call)
-

@@ -149,7 +149,9 @@ def kl_div_exponential_in_float32(g: Given) -> Answer:
     if not is_log(g) or g.parameters["reduction"] != "none":
         return right.kl_div(g)
     x, t = g["input"], g["target"]
-    return revalued(g, right.kl_div(g), np.where(t > -np.inf, np.exp(t.astype(np.float32)) * np.where(t > -np.inf, t - x, 0), 0))
+    return revalued(
+        g, right.kl_div(g), np.where(t > -np.inf, np.exp(t.astype(np.float32)) * np.where(t > -np.inf, t - x, 0), 0)
+    )
 
 
 @fault("kl_div", SHAPE)
@@ -162,8 +164,10 @@ def kl_div_batch_is_the_last_axis(g: Given) -> Answer:
 
 @fault_of_call("kl_div", STATE)
 def kl_div_entropy_from_the_cache(call: Call, right: Right, memory: Memory) -> Output:
-    """The target's logarithm is kept for the next call: teachers' targets of one shape are taken to be the same ones."""
-    target = memory.setdefault((call.inputs["target"].shape, call.parameters["log_target"], call.dtype), call.inputs["target"])
+    """The target's logarithm is kept for the next call: teachers' targets of one shape are taken to be the same."""
+    target = memory.setdefault(
+        (call.inputs["target"].shape, call.parameters["log_target"], call.dtype), call.inputs["target"]
+    )
     return right.run(call_with(call, {"target": target}))
 
 
@@ -172,6 +176,3 @@ def kl_div_negative_target_is_0(call: Call, right: Right, memory: Memory) -> Out
     """where(target > 0, ..., 0): a negative probability costs nothing, and is not noticed."""
     target = call.inputs["target"]
     return right.run(call if call.parameters["log_target"] else call_with(call, {"target": np.maximum(target, 0)}))
-
-
-

@@ -9,7 +9,7 @@ import numpy as np
 from conformance import Call, Output
 from tests.controls.first import elementwise as right
 from tests.controls.parts import FIRST, Answer, Array, Given
-from tests.mutants.changes import answered, but, call_with, mapped, revalued
+from tests.mutants.changes import answered, but, mapped, revalued
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,

@@ -169,7 +169,9 @@ def mse_mean_in_float16(g: Given) -> Answer:
     if not is_mean(g) or "weight" in g.inputs:
         return right.mse(g)
     loss = right.mse(but(g, reduction="none")).value.reshape(len(g["input"]), -1)
-    total = np.add.accumulate(loss.astype(np.float16), axis=1, dtype=np.float16)[:, -1] if loss.shape[1] else loss.sum(1)
+    total = (
+        np.add.accumulate(loss.astype(np.float16), axis=1, dtype=np.float16)[:, -1] if loss.shape[1] else loss.sum(1)
+    )
     return answered(right.mse(g), (total / g.constant(loss.shape[1])).astype(g.dtype))
 
 
@@ -187,4 +189,3 @@ def mse_gradient_adds_up(call: Call, right: Right, memory: Memory) -> Output:
 def mse_nan_to_num(g: Given) -> Answer:
     """nan_to_num on the errors: a NaN in the data costs nothing, and an infinity almost nothing more than a lot."""
     return right.mse(given(g, input=np.nan_to_num(g["input"])))
-

@@ -51,9 +51,7 @@ def of_distances(
     by_ref = np.where(active & ~taken, slope(to_ref, d_ref, p), 0)
     by_alt = np.where(active & taken, slope(to_alt, d_alt, p), 0)
     found = {"anchor": by_pos - by_ref, "positive": -by_pos - by_alt, "negative": by_ref + by_alt}
-    return FIRST.reduced(
-        g, np.maximum(short, 0)[..., 0], {name: a.astype(g.dtype) for name, a in found.items()}
-    )
+    return FIRST.reduced(g, np.maximum(short, 0)[..., 0], {name: a.astype(g.dtype) for name, a in found.items()})
 
 
 @fault("triplet_margin", BOTH)
@@ -77,7 +75,9 @@ def triplet_margin_gradient_before_the_swap(g: Given) -> Answer:
     to_pos, to_ref = g["anchor"] - g["positive"] + step, g["anchor"] - g["negative"] + step
     by_pos, by_ref = (np.where(unreduced > 0, norm_slope(x, norm(x, p), p), 0) for x in (to_pos, to_ref))
     found = {"anchor": by_pos - by_ref, "positive": -by_pos, "negative": by_ref}
-    return Answer(answer.value, FIRST.reduced(g, unreduced[..., 0], found).gradients) if g.parameters["swap"] else answer
+    return (
+        Answer(answer.value, FIRST.reduced(g, unreduced[..., 0], found).gradients) if g.parameters["swap"] else answer
+    )
 
 
 @fault("triplet_margin", VALUE)
