@@ -55,11 +55,17 @@ class Fate:
 
 @dataclass
 class Watched(CellJudge):
-    """A judge that notes which recipe changed a check's outcome, and to what; it shrinks no witness."""
+    """A judge that notes which recipe changed a check's outcome, and to what; it shrinks no witness.
 
+    With `right`, the outcomes of the right implementation, it takes no recipe after the one that shows a worse one.
+    """
+
+    right: Mapping[str, str] | None = None
     history: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
     def judge_stack(self, stack: Stack) -> dict[str, float]:
+        if self.right is not None and any(is_worse(t.outcome, self.right.get(n)) for n, t in self.tallies.items()):
+            return {}
         found = super().judge_stack(stack)
         for name, tally in self.tallies.items():
             past = self.history.setdefault(name, [])
@@ -79,8 +85,10 @@ class Outcomes:
     history: Mapping[str, list[tuple[int, str]]]
 
 
-def outcomes_of(adapter: Adapter, criterion: str, dtype: str, effort: str, seed: int) -> Outcomes:
-    """One implementation under the ordinary checks."""
+def outcomes_of(
+    adapter: Adapter, criterion: str, dtype: str, effort: str, seed: int, right: Mapping[str, str] | None = None
+) -> Outcomes:
+    """One implementation under the ordinary checks; with `right`, generated cases end where it is found to be worse."""
     framework = Framework(adapter, adapter.environment(), (), adapter.name)
     options = Options((adapter.name,), effort=effort, seed=seed)
     cell = Cell(criterion, adapter.name, "cpu", "eager", dtype)
@@ -88,7 +96,7 @@ def outcomes_of(adapter: Adapter, criterion: str, dtype: str, effort: str, seed:
     made: list[Watched] = []
 
     def watched(*given: Any) -> Watched:
-        made.append(Watched(*given))
+        made.append(Watched(*given, right=right))
         return made[-1]
 
     with mock.patch.object(run, "CellJudge", watched):
@@ -104,7 +112,11 @@ def fates(
     criterion = mutants[0].criterion
     with shared():
         right = outcomes_of(Implementation(criterion), criterion, dtype, effort, seed)
-        found = [fate(m, dtype, right, outcomes_of(Faulty(m), criterion, dtype, effort, seed)) for m in mutants]
+        found = []
+        for mutant in mutants:
+            until = None if mutant.tag in (GRADIENT, VALUE) else right.last  # those are looked at to the end
+            own = outcomes_of(Faulty(mutant), criterion, dtype, effort, seed, until)
+            found.append(fate(mutant, dtype, right, own))
     faults = [f"{criterion}/{dtype}/{name}: {outcome}" for name, outcome in right.last.items() if outcome in WRONG]
     return faults, found
 
