@@ -96,7 +96,8 @@ def outcomes_of(
     made: list[Watched] = []
 
     def watched(*given: Any) -> Watched:
-        made.append(Watched(*given, right=right))
+        made.append(Watched(*given))
+        made[-1].right = right
         return made[-1]
 
     with mock.patch.object(run, "CellJudge", watched):
