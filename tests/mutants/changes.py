@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
+from numpy.lib.stride_tricks import as_strided
 
 from conformance import Call, Output
 from tests.controls.parts import FIRST, Answer, Array, Given
@@ -60,6 +62,15 @@ def mixed(*parts: tuple[Any, Answer]) -> Answer:
 def over(x: Array, divisor: Array) -> Array:
     """x over a number for each case."""
     return np.asarray(x / divisor.reshape(-1, *(1,) * (x.ndim - 1)))
+
+
+def as_it_lies(x: Array) -> Array:
+    """What a kernel reads that takes an array's first address and its shape, and believes it to be contiguous."""
+    forward = x[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in x.strides)]
+    low, high = byte_bounds(forward)
+    if high - low < x.nbytes:  # numbers that stand for several: there is not as much to read
+        return x
+    return np.asarray(as_strided(forward, x.shape, np.empty(x.shape, x.dtype).strides)).copy()
 
 
 def is_mean(g: Given) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from conformance import Call, Output
 from tests.controls.first import elementwise as right
 from tests.controls.parts import FIRST, Answer, Array, Given, weighted
-from tests.mutants.changes import answered, but, call_with, each, given, is_mean, revalued
+from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean, revalued
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
@@ -168,4 +168,4 @@ def bce_probability_saturates(call: Call, right: Right, memory: Memory) -> Outpu
 def bce_input_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
     """A transposed view has the same pointer, size and type as what it is a view of."""
     x = call.inputs["input"]
-    return right.run(call_with(call, {"input": x.ravel(order="K").reshape(x.shape)}))
+    return right.run(call_with(call, {"input": as_it_lies(x)}))

@@ -10,7 +10,7 @@ from conformance import Call, Output
 from tests.controls.first.ctc import _backward, _forward, along, ctc
 from tests.controls.lattice import Paths, losses, paths_of
 from tests.controls.parts import FIRST, Answer, Array, Given
-from tests.mutants.changes import answered, but, call_with, each, given, is_mean, over, slopes
+from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean, over, slopes
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
@@ -273,4 +273,4 @@ def ctc_length_cut_to_what_is_there(call: Call, right: Right, memory: Memory) ->
 def ctc_frames_and_batch_by_the_pointer(call: Call, right: Right, memory: Memory) -> Output:
     """(batch, frame, class) transposed to (frame, batch, class) is a view; the kernel reads what lies there."""
     x = call.inputs["log_probs"]
-    return right.run(call_with(call, {"log_probs": x.ravel(order="K").reshape(x.shape)}))
+    return right.run(call_with(call, {"log_probs": as_it_lies(x)}))

@@ -6,8 +6,8 @@ import numpy as np
 
 from conformance import Call, Output
 from tests.controls.first import classes as right
-from tests.controls.parts import FIRST, Answer, Array, Given, at, classes_back, classes_last, pairwise, weight_of
-from tests.mutants.changes import answered, call_with, given, is_mean, over, revalued, without
+from tests.controls.parts import FIRST, Answer, Given, at, classes_back, classes_last, pairwise, weight_of
+from tests.mutants.changes import answered, as_it_lies, call_with, given, is_mean, over, revalued, without
 from tests.mutants.faults.cross_entropy import kept, kept_weight, reduced, summed
 from tests.mutants.registry import (
     BOTH,
@@ -190,8 +190,3 @@ def nll_2d_read_in_memory_order(call: Call, right: Right, memory: Memory) -> Out
     """The kernel takes the data pointer and believes the strides to be those of a contiguous array."""
     x = call.inputs["input"]
     return right.run(call_with(call, {"input": as_it_lies(x)}))
-
-
-def as_it_lies(x: Array) -> Array:
-    """The numbers of an array in the order in which they lie in memory, in its shape."""
-    return x.ravel(order="K").reshape(x.shape)

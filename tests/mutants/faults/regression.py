@@ -7,8 +7,7 @@ import numpy as np
 from conformance import Call, Output
 from tests.controls.first import elementwise as right
 from tests.controls.parts import FIRST, Answer, Given, share, weighted, weights_total
-from tests.mutants.changes import answered, but, call_with, each, given, is_mean, revalued, slopes
-from tests.mutants.faults.nll import as_it_lies
+from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean, revalued, slopes
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,

@@ -10,7 +10,7 @@ from conformance import Call, Output
 from tests.controls.first import embeddings as right
 from tests.controls.first.embeddings import norm, norm_slope
 from tests.controls.parts import FIRST, Answer, Array, Given, pairwise
-from tests.mutants.changes import answered, but, call_with, each, is_mean, mapped
+from tests.mutants.changes import answered, as_it_lies, but, call_with, each, is_mean, mapped
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
@@ -210,7 +210,7 @@ def triplet_margin_noise_in_the_last_place(call: Call, right: Right, memory: Mem
 def triplet_margin_negative_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
     """The negatives are often a permutation of a view, and are read as they lie."""
     x = call.inputs["negative"]
-    return right.run(call_with(call, {"negative": x.ravel(order="K").reshape(x.shape)}))
+    return right.run(call_with(call, {"negative": as_it_lies(x)}))
 
 
 @fault_of_call("triplet_margin", SHAPE)
