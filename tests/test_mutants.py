@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conformance.cases import plan
+from conformance.cases.expand import expand
 from conformance.cases.plan import stacks
 from conformance.reference.certify import certify
 from conformance.reference.evaluate import evaluate_stack
 from conformance.spec import load_specs, spec_for, specs_folder
+from conformance.suite import cell
 from tests.controls.first import elementwise
 from tests.controls.parts import Answer, Given
 from tests.mutants.__main__ import main
@@ -21,7 +24,7 @@ from tests.mutants.changes import answered, slopes
 from tests.mutants.faults import MUTANTS
 from tests.mutants.registry import BOTH, DTYPES, GRADIENT, TAGS, VALUE, Mutant, fault, fault_of_call
 from tests.mutants.scoring import Fate, Outcomes, fate, fates
-from tests.mutants.sharing import Known
+from tests.mutants.sharing import Known, shared
 from tests.mutants.table import faults_of
 
 SAMPLE = {
@@ -101,6 +104,13 @@ def test_what_is_shared_is_what_would_be_worked_out() -> None:
             for name, numbers in plain.items():
                 assert np.array_equal(shared[name].high, numbers.high, equal_nan=True)
                 assert np.array_equal(shared[name].sound, numbers.sound, equal_nan=True)
+
+
+def test_the_suite_asks_what_is_shared() -> None:
+    with shared():
+        assert cell.evaluate_stack is not evaluate_stack  # type: ignore[attr-defined]
+        assert plan.expand is not expand  # type: ignore[attr-defined]
+    assert cell.evaluate_stack is evaluate_stack  # type: ignore[attr-defined]
 
 
 RIGHT = Outcomes({"value": "inaccurate", "gradient.input": "agrees", "edge.a": "differs"}, {})

@@ -7,13 +7,14 @@ numbers for a stack, is not worked out again; nor is what the implementations re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from conformance import Call
-from conformance.cases import plan
 from conformance.cases.case import Stack
 from conformance.cases.expand import expand
 from conformance.cases.recipe import Recipe
@@ -21,8 +22,6 @@ from conformance.reference.certify import Ways, certify
 from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
-from conformance.suite import cell
-from tests.mutants import adapters
 from tests.mutants.adapters import refusal
 
 
@@ -66,13 +65,24 @@ def _content(given: Stack | Call) -> tuple[Any, ...]:
     return given.dtype, *sorted(given.parameters.items()), shapes, digest.digest()
 
 
+def _users(function: Callable[..., Any]) -> list[ModuleType]:
+    """The modules of the suite, and ours, that call a function of another module by its name."""
+    name, rooms = function.__name__, ("conformance.suite.", "conformance.cases.plan", "tests.mutants.adapters")
+    loaded = [module for at, module in sys.modules.items() if at.startswith(rooms)]
+    return [module for module in loaded if getattr(module, name, None) is function]
+
+
 @contextmanager
 def shared() -> Iterator[None]:
     """While it holds, drawing and the reference are remembered. All judging inside is of one criterion in one dtype."""
     known = Known()
     with ExitStack() as patches:
-        patches.enter_context(mock.patch.object(plan, "expand", known.expand))
-        patches.enter_context(mock.patch.object(cell, "evaluate_stack", known.evaluate))
-        patches.enter_context(mock.patch.object(cell, "certify", known.certify))
-        patches.enter_context(mock.patch.object(adapters, "refusal", known.refusal))
+        for function, instead in (
+            (expand, known.expand),
+            (evaluate_stack, known.evaluate),
+            (certify, known.certify),
+            (refusal, known.refusal),
+        ):
+            for module in _users(function):
+                patches.enter_context(mock.patch.object(module, function.__name__, instead))
         yield

@@ -16,6 +16,7 @@ from tests.mutants.registry import (
     SHAPE,
     SPECIAL,
     STATE,
+    UNASKED,
     Memory,
     Right,
     fault,
@@ -154,7 +155,7 @@ def margin_ranking_scalar_in_brackets(call: Call, right: Right, memory: Memory) 
     return Output(output.value[None], output.gradients)
 
 
-@fault_of_call("margin_ranking", STATE)
+@fault_of_call("margin_ranking", STATE, survives=UNASKED)
 def margin_ranking_difference_in_place(call: Call, right: Right, memory: Memory) -> Output:
     """input1 -= input2: one array less to allocate, and the caller's scores are gone."""
     output = right.run(call)
