@@ -64,7 +64,7 @@ def poisson_nll_epsilon_of_the_log_rate(g: Given) -> Answer:
     return Answer(plain.value, plain.gradients)
 
 
-@fault("poisson_nll", BOTH)
+@fault("poisson_nll", VALUE)
 def poisson_nll_epsilon_in_both_terms(g: Given) -> Answer:
     """The rate is guarded once and used twice: rate + eps - t log(rate + eps)."""
     if is_log(g):
