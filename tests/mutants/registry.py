@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 from conformance import Call, Output
@@ -28,9 +27,6 @@ INVALID = "invalid"  # what must be refused is answered
 TAGS = (GRADIENT, VALUE, BOTH, SPECIAL, PRECISION, SHAPE, STATE, LAYOUT, INVALID)
 
 DTYPES = ("float64", "float32")
-
-# Of mutants that only consistency checks can see: why they survive where the suite has none.
-UNASKED = "" if find_spec("conformance.suite.consistency") else "no check asks the same case in another way"
 
 Memory = dict[Any, Any]  # what a faulty implementation keeps from call to call; empty for every cell
 

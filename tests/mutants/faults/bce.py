@@ -17,7 +17,6 @@ from tests.mutants.registry import (
     SHAPE,
     SPECIAL,
     STATE,
-    UNASKED,
     VALUE,
     Memory,
     Right,
@@ -151,7 +150,7 @@ def bce_loss_in_float16(g: Given) -> Answer:
     return revalued(g, right.bce(g), answer.value.astype(np.float16).astype(g.dtype))
 
 
-@fault_of_call("bce", STATE, survives=UNASKED)
+@fault_of_call("bce", STATE)
 def bce_complement_in_place(call: Call, right: Right, memory: Memory) -> Output:
     """1 - input is computed where input lies, and who asks for it afterwards finds the other probability."""
     output, x = right.run(call), call.inputs["input"]
@@ -165,7 +164,7 @@ def bce_probability_saturates(call: Call, right: Right, memory: Memory) -> Outpu
     return right.run(call_with(call, {"input": np.clip(call.inputs["input"], 0, 1)}))
 
 
-@fault_of_call("bce", LAYOUT, survives=UNASKED)
+@fault_of_call("bce", LAYOUT)
 def bce_input_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
     """A transposed view has the same pointer, size and type as what it is a view of."""
     x = call.inputs["input"]

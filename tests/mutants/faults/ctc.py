@@ -20,7 +20,6 @@ from tests.mutants.registry import (
     SHAPE,
     SPECIAL,
     STATE,
-    UNASKED,
     VALUE,
     Memory,
     Right,
@@ -270,7 +269,7 @@ def ctc_length_cut_to_what_is_there(call: Call, right: Right, memory: Memory) ->
     return right.run(call_with(call, lengths))
 
 
-@fault_of_call("ctc", LAYOUT, survives=UNASKED)
+@fault_of_call("ctc", LAYOUT)
 def ctc_frames_and_batch_by_the_pointer(call: Call, right: Right, memory: Memory) -> Output:
     """(batch, frame, class) transposed to (frame, batch, class) is a view; the kernel reads what lies there."""
     x = call.inputs["log_probs"]

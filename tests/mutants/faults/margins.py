@@ -16,7 +16,6 @@ from tests.mutants.registry import (
     SHAPE,
     SPECIAL,
     STATE,
-    UNASKED,
     Memory,
     Right,
     fault,
@@ -155,7 +154,7 @@ def margin_ranking_scalar_in_brackets(call: Call, right: Right, memory: Memory) 
     return Output(output.value[None], output.gradients)
 
 
-@fault_of_call("margin_ranking", STATE, survives=UNASKED)
+@fault_of_call("margin_ranking", STATE)
 def margin_ranking_difference_in_place(call: Call, right: Right, memory: Memory) -> Output:
     """input1 -= input2: one array less to allocate, and the caller's scores are gone."""
     output = right.run(call)

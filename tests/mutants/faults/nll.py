@@ -17,7 +17,6 @@ from tests.mutants.registry import (
     SHAPE,
     SPECIAL,
     STATE,
-    UNASKED,
     Memory,
     Right,
     fault,
@@ -186,7 +185,7 @@ def nll_2d_ignored_pixels_multiplied_by_zero(g: Given) -> Answer:
     return revalued(g, right.nll(g), loss, kept_weight(g))
 
 
-@fault_of_call("nll_2d", LAYOUT, survives=UNASKED)
+@fault_of_call("nll_2d", LAYOUT)
 def nll_2d_read_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
     """The kernel takes the data pointer and believes the strides to be those of a contiguous array."""
     x = call.inputs["input"]

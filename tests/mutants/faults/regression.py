@@ -16,7 +16,6 @@ from tests.mutants.registry import (
     SHAPE,
     SPECIAL,
     STATE,
-    UNASKED,
     VALUE,
     Memory,
     Right,
@@ -86,7 +85,7 @@ def l1_sum_in_float32(g: Given) -> Answer:
     return answered(right.l1(g), loss.astype(np.float32).sum(axis=1).astype(g.dtype))
 
 
-@fault_of_call("l1", STATE, survives=UNASKED)
+@fault_of_call("l1", STATE)
 def l1_difference_in_place(call: Call, right: Right, memory: Memory) -> Output:
     """input -= target saves an array, and spoils the caller's."""
     output = right.run(call)
@@ -94,7 +93,7 @@ def l1_difference_in_place(call: Call, right: Right, memory: Memory) -> Output:
     return output
 
 
-@fault_of_call("l1", LAYOUT, survives=UNASKED)
+@fault_of_call("l1", LAYOUT)
 def l1_target_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
     """Both arrays are walked through as they lie in memory: the same order, unless one is transposed."""
     target = as_it_lies(call.inputs["target"])

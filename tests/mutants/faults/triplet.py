@@ -20,7 +20,6 @@ from tests.mutants.registry import (
     SHAPE,
     SPECIAL,
     STATE,
-    UNASKED,
     VALUE,
     Memory,
     Right,
@@ -199,7 +198,7 @@ def triplet_margin_any_power(call: Call, right: Right, memory: Memory) -> Output
     return right.answer(call)
 
 
-@fault_of_call("triplet_margin", STATE, survives=UNASKED)
+@fault_of_call("triplet_margin", STATE)
 def triplet_margin_noise_in_the_last_place(call: Call, right: Right, memory: Memory) -> Output:
     """Threads add up in the order in which they come: the last digit differs from run to run."""
     output, turn = right.run(call), memory.setdefault("turn", 0)
@@ -207,7 +206,7 @@ def triplet_margin_noise_in_the_last_place(call: Call, right: Right, memory: Mem
     return mapped(output, lambda a: np.nextafter(a, np.where(np.isfinite(a), 0, a)) if turn % 2 else a)
 
 
-@fault_of_call("triplet_margin", LAYOUT, survives=UNASKED)
+@fault_of_call("triplet_margin", LAYOUT)
 def triplet_margin_negative_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
     """The negatives are often a permutation of a view, and are read as they lie."""
     x = call.inputs["negative"]
