@@ -143,7 +143,7 @@ def test_the_first_recipe_is_the_first_that_is_worse() -> None:
 def found(name: str, *caught: str, survives: str = "") -> Fate:
     mutant = MUTANTS[name]
     return Fate(
-        Mutant(mutant.criterion, mutant.name, mutant.tag, mutant.about, survives=survives),
+        Mutant(mutant.criterion, mutant.name, mutant.tag, mutant.about, dtypes=("float64",), survives=survives),
         "float64",
         dict.fromkeys(caught, "fails"),
     )
@@ -170,6 +170,11 @@ def test_what_is_wrong_with_a_score(fates: list[Fate], said: list[str]) -> None:
     assert len(faults) == len(said)
     for fault_, words in zip(faults, said, strict=True):
         assert words in fault_
+
+
+def test_a_survivor_may_be_killed_by_other_cases() -> None:
+    killed = [*MANY, found("bce.target_rounded", "value", survives="it is right")]
+    assert faults_of(killed, is_standard=False) == []
 
 
 def l1_doubled(g: Given) -> Answer:

@@ -54,7 +54,7 @@ class Mutant:
     tag: str
     about: str  # what somebody did, and why it looks right
     dtypes: tuple[str, ...] = DTYPES  # in which it is a fault
-    survives: str = ""  # why no check tells it from the right implementation
+    survives: str = ""  # why no check tells it from the right implementation, in the standard run
     of_given: OfGiven | None = None
     of_call: OfCall | None = None
 

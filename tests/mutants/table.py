@@ -85,12 +85,13 @@ def survivors(found: Sequence[Fate]) -> Iterator[str]:
             yield f"survives: {mutant.id} ({where}): {mutant.survives or 'no reason is known'}"
 
 
-def faults_of(found: Sequence[Fate]) -> list[str]:
-    """Why the command fails."""
+def faults_of(found: Sequence[Fate], is_standard: bool = True) -> list[str]:
+    """Why the command fails. What the registry says of survivors holds for the standard run: seed 0, all dtypes."""
     mutants = by_mutant(found)
     faults = [f"{fate.mutant.id} ({fate.dtype}) {fate.mislabelled}" for fate in found if fate.mislabelled]
     for mutant, fates in mutants.items():
-        if is_killed(fates) and mutant.survives:
+        is_complete = is_standard and {fate.dtype for fate in fates} >= set(mutant.dtypes)
+        if is_killed(fates) and mutant.survives and is_complete:
             faults.append(f"{mutant.id} is said to survive, and is killed")
         if not is_killed(fates) and not mutant.survives:
             faults.append(f"{mutant.id} survives, and nobody says why")
