@@ -38,15 +38,9 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
 }
 
-DIFFERENCES = {
-    "bce": (
-        Difference(
-            "BCELoss clamps its log function outputs to be greater than or equal to -100.",
-            "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html",
-            when="log(input) < -100 or log1p(-input) < -100",
-        ),
-    ),
-}
+SAID = "BCELoss clamps its log function outputs to be greater than or equal to -100."
+PLACE = "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html"
+DIFFERENCES = {"bce": (Difference(SAID, PLACE, when="log(input) < -100 or log1p(-input) < -100"),)}
 
 # How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
 REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
@@ -67,16 +61,13 @@ class Adapter:
         """torch's version, the devices it sees, and what of its state can change a result."""
         torch.set_num_threads(1)
         flushes = _flushes_subnormals()
+        details = {"threads": str(torch.get_num_threads()), "flush denormal": str(flushes).lower()}
         return Environment(
             versions={"torch": torch.__version__},
             devices=self._devices,
             dtypes=("float64", "float32", "bfloat16", "float16"),
             flushes_subnormals=flushes,
-            details={
-                "threads": str(torch.get_num_threads()),
-                "flush denormal": str(flushes).lower(),
-                "cpu capability": torch.backends.cpu.get_cpu_capability(),
-            },
+            details={**details, "cpu capability": torch.backends.cpu.get_cpu_capability()},
         )
 
     def binding(self, criterion: str) -> Binding | None:
@@ -108,6 +99,18 @@ class Adapter:
                 raise RuntimeError(f"torch gave no gradient for {name!r}: {FUNCTIONS[call.criterion][0]} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
 
+    def script(self, call: Call) -> str:
+        """The call as one writes it in torch; `$NAME` stands for the numbers of an input (docs/adapters.md)."""
+        lines = ["import torch"]
+        for name, array in _unpadded(call).items():
+            numbers = array.tolist() if array.dtype.kind in "iub" else f"${name}"
+            more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
+            lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
+        given = [f"{name}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in call.parameters.items()]
+        lines.append(f"value = torch.nn.functional.{FUNCTIONS[call.criterion][0]}({', '.join(given)})")
+        got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
+        return "\n".join([*lines, f"got = {got}.tolist()"])
+
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
     """A call's inputs; targets of one axis are, by torch's documentation, not padded."""
@@ -130,10 +133,8 @@ def _tensor(array: NDArray[Any], device: str) -> torch.Tensor:
     """The array's own memory, strides and all: what torch does to its inputs shows. A copy where torch takes none."""
     if not array.flags.writeable or (array.ndim and min(array.strides) < 0):
         array = array.copy()
-    if array.dtype == BFLOAT16:
-        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    else:
-        tensor = torch.from_numpy(array)
+    is_bfloat16 = array.dtype == BFLOAT16
+    tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if is_bfloat16 else torch.from_numpy(array)
     return tensor if device == "cpu" else tensor.to(device)
 
 

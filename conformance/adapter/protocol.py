@@ -80,7 +80,10 @@ class Output:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own."""
+    """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own.
+
+    It may have one more member, `script(call) -> str`: the call in the framework's own words (docs/adapters.md).
+    """
 
     name: str
 

@@ -32,6 +32,14 @@ def dumps(value: Any, indent: int | None = None) -> str:
     return json.dumps(plain(value), sort_keys=True, allow_nan=False, indent=indent, separators=separators)
 
 
+def as_number(value: Any) -> float | None:
+    """The number that hexadecimal text, "inf" or "nan" stands for; None where the text is none."""
+    try:
+        return float.fromhex(value) if isinstance(value, str) else None if value is None else float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
 def as_float(value: Any) -> float | None:
     """The number that `plain` wrote, whether as a number or as text; None where there is none."""
     return None if value is None else float(value)

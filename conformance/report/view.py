@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from conformance.record.baseline import Changes
+from conformance.record.causes import changes_of
+from conformance.record.gate import STANDINGS as STANDINGS
 from conformance.record.gate import standing
 from conformance.record.model import JUDGED, WRONG, new_of, roll_up
 from conformance.record.plain import as_float
@@ -15,7 +16,6 @@ from conformance.report.words import dtype_rank
 
 Doc = Mapping[str, Any]
 Check = Mapping[str, Any]
-STANDINGS = ("new", "added", "as before", "known wrong", "inaccurate", "known inaccurate")  # worst first
 Place = tuple[tuple[int, str], str]  # a dtype's rank, and "float32 cpu eager"
 
 
@@ -95,8 +95,7 @@ def _box(checks: list[Check]) -> Box:
 
 def problems(doc: Doc) -> list[tuple[str, list[Check]]]:
     """What is wrong or inaccurate: by where it stands, worst first."""
-    baseline = doc["run"]["baseline"]
-    changes = Changes(**baseline["changes"]) if baseline else None
+    changes = changes_of(doc)
     found: dict[str, list[Check]] = {}
     for check in sorted(doc["checks"], key=_worst_first):
         found.setdefault(standing(check, changes), []).append(check)

@@ -19,7 +19,7 @@ from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
-from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
+from conformance.suite.calls import UNSUPPORTED, Answers, Problem, call_of, run_stack
 from conformance.suite.findings import finding_of, witness
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
@@ -198,7 +198,7 @@ class CellJudge:
             else:
                 tally.add(
                     severity,
-                    replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
+                    replace(finding_of(stack[k], numbers, judged, k, output), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
 
@@ -215,7 +215,8 @@ class CellJudge:
             return
         covered = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k, problem.severity)
         nan, recipe = float("nan"), stack.labels.get("recipe", "")
-        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe)
+        output, due = check.removeprefix("gradient."), "answer" if problem.refused else ""
+        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe, output, due)
         tally.add(problem.severity, finding, *covered)
 
     def note_unsupported(self, tally: Tally, check: str, problem: Problem) -> None:
@@ -249,8 +250,24 @@ class CellJudge:
         if worst is not None and tally.smallest is not None:
             smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
             check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
-            check.witnesses = [witness("smallest", smallest, self.command), witness("worst", worst, self.command)]
+            check.witnesses = [
+                witness(kind, finding, self.command, self._script(finding))
+                for kind, finding in (("smallest", smallest), ("worst", worst))
+            ]
         return check
+
+    def _script(self, finding: Finding) -> str:
+        """The call of a finding in the framework's own words; "" where the adapter, or a script, cannot say it."""
+        write = getattr(self.adapter, "script", None)
+        beyond = any(m.of == finding.output and self.spec.inputs[m.of].shape[-1] != m.over for m in self.spec.modulo)
+        if write is None or finding.drawn or not finding.due or beyond:
+            return ""
+        wrt = () if finding.output == "value" else (finding.output,)
+        try:
+            return str(write(call_of(finding.case, wrt, self.cell.device, self.cell.mode)))
+        except Exception as error:
+            self.warnings.add(f"the adapter cannot write a script: {type(error).__name__}: {error}")
+            return ""
 
     def _smaller(self, check: str, tally: Tally) -> Finding:
         """The smallest case that still shows what the tally's smallest shows; that one, if none is short to write."""

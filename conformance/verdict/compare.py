@@ -53,6 +53,24 @@ def judge(numbers: Numbers, answer: Array, fmt: Format) -> Judged:
         return _judge(numbers, answer.astype(np.float64), fmt)
 
 
+def bounds(n: Numbers, at: tuple[int, ...], severity: int, fmt: Format) -> tuple[float, float]:
+    """The least and the greatest number that, answered at the element `at`, would not be judged `severity`.
+
+    Twice the same where it must be an infinity or NaN. An overflow on the way is no excuse here: what still overflows
+    is not mended.
+    """
+    wanted = float(n.high[at])
+    if not np.isfinite(wanted):
+        return wanted, wanted
+    # What a stable form may lose is excused where more than that is wrong.
+    budget = float((n.sound if severity > INACCURATE else n.tight)[at]) + abs(float(n.low[at]))
+    low, high = wanted - float(n.below[at]) - budget, wanted + float(n.above[at]) + budget
+    half = float(half_ulp(np.array(max(abs(low), abs(high))), fmt))
+    limit = fmt.max + 2.0 ** (fmt.max_exponent - fmt.digits)  # rounds to infinity
+    low, high = low - half, high + half
+    return (-np.inf if low <= -limit else low), (np.inf if high >= limit else high)
+
+
 def by_yardstick(judged: Judged, yardstick: Float, fmt: Format) -> Judged:
     """`judged`, with what a wide budget left undecided agreeing where the answer is `yardstick` to 1 ulp.
 

@@ -1,0 +1,114 @@
+"""The stand-alone script of a witness: what to paste into a bug report. It needs the framework and nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import takewhile
+from string import Template
+from textwrap import indent
+from typing import Any
+
+from conformance.reference.formats import FORMATS
+from conformance.report.words import one_line
+
+Check = Mapping[str, Any]
+Witness = Mapping[str, Any]
+
+HEAD = """\
+# {id} {outcome}
+# Ends with exit code 1 while it does, with 0 once it is right.
+import math
+import sys
+
+{imports}
+
+fromhex, inf, nan = float.fromhex, math.inf, math.nan
+"""
+NUMBER = """\
+got, wanted = {got}, {wanted}
+lowest, highest = {lowest}, {highest}  # between which a sound implementation answers
+size = max(abs(wanted), abs(got))
+ulp = 2.0 ** (max(math.frexp(size)[1], {least}) - {digits}) if size < inf else nan
+print(f"wanted {{wanted!r}}, got {{got!r}}: {{abs(got - wanted) / ulp:.3g}} ulp of {dtype} apart")
+sys.exit({test})
+"""
+ANSWER = 'print(f"wanted an answer, got {got}")\n'
+REFUSAL = """\
+try:
+{call}
+except Exception as error:
+    print(f"refused, as is due: {{type(error).__name__}}: {{error}}")
+    sys.exit(0)
+print(f"wanted a refusal or nan, got {{got}}")
+sys.exit(0 if set(str(got).strip("[]").split(", ")) == {{"nan"}} else 1)
+"""
+
+
+def script_for(check: Check, witness: Witness) -> str | None:
+    """A Python script that runs a witness on the framework alone: it prints what is wanted, what comes, and how many
+    ulps lie between, and exits with 1 while that is wrong and with 0 once it is right. None: `why_none` says why."""
+    if why_none(check, witness):
+        return None
+    numbers = {name: literal(value) for name, value in witness["case"].get("inputs", {}).items()}
+    lines = Template(witness["script"]).safe_substitute(numbers).splitlines()
+    imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
+    call = "\n".join(lines[len(imports) :])
+    words = {"id": one_line(check["id"], 500), "outcome": one_line(check["outcome"], 40)}
+    head = HEAD.format(**words, imports="\n".join(imports))
+    if witness["due"] == "refusal":
+        return head + REFUSAL.format(call=indent(call, "    "))
+    return f"{head}{call}\n\n{ANSWER if witness['due'] == 'answer' else _comparison(check, witness)}"
+
+
+def why_none(check: Check, witness: Witness) -> str:
+    """Why a witness has no script, in a sentence; "" where it has one."""
+    if "recipe" in witness["case"]:
+        return "the case is too large to be written out: `conformance replay` draws it again"
+    if not witness.get("script"):
+        return f"the adapter of {check['framework']} writes none for this call"
+    return ""
+
+
+def _comparison(check: Check, witness: Witness) -> str:
+    lowest, highest = witness["bounds"]
+    wanted = "got != got" if lowest == "nan" else "lowest <= got <= highest"
+    dtype = FORMATS[check["dtype"]]
+    return NUMBER.format(
+        got=_taken(witness),
+        wanted=literal(witness["wanted"]),
+        lowest=literal(lowest),
+        highest=literal(highest),
+        least=dtype.min_exponent + 1,
+        digits=dtype.digits,
+        dtype=dtype.name,
+        test=f"0 if {wanted} else 1",
+    )
+
+
+def _taken(witness: Witness) -> str:
+    """The number that is compared; a gradient that is defined up to a multiple has that taken out."""
+    *rows, last = [f"[{int(i)}]" for i in witness["where"]] or [""]
+    row, share = f"got{''.join(rows)}", fromhex(witness.get("share", 0.0))
+    return f"{row}{last} - {literal(witness['share'])} * sum({row})" if share else row + last
+
+
+def fromhex(value: Any) -> float:
+    """A float that the record keeps as hexadecimal text, or as a number.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return float.fromhex(value) if isinstance(value, str) else float(value)
+
+
+def literal(value: Any) -> str:
+    """A witness's numbers as Python: floats that a few decimal digits give exactly in decimal, others hexadecimal."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, bool | int):
+        return repr(value)
+    number = fromhex(value)
+    if number - number != 0 or (len(repr(number)) <= 6 and (number * 1024).is_integer()):
+        return repr(number)  # inf and nan are names in the script
+    digits, _, exponent = number.hex().partition("p")
+    return f'fromhex("{digits.rstrip("0").rstrip(".") if "." in digits else digits}p{exponent}")'
