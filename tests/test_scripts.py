@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conformance.record.plain import as_number
 from conformance.record.results import read_results
-from conformance.report.scripts import fromhex, literal, script_for, why_none
+from conformance.report.scripts import literal, script_for, why_none
 from tests import report_samples as samples
 from tests.test_plugin import environment
 
@@ -86,7 +87,7 @@ def test_every_script_of_a_run_says_what_the_run_says(document: dict[str, Any], 
         if "empty_batch" not in check["check"]:  # torch returns memory that was never written
             assert code == 1, where
             if witness["due"] == "number":
-                assert f"wanted {fromhex(witness['wanted'])!r}, got {fromhex(witness['got'])!r}" in out, where
+                assert f"wanted {as_number(witness['wanted'])!r}, got {as_number(witness['got'])!r}" in out, where
 
 
 def test_a_script_is_a_program_of_its_own(document: dict[str, Any], tmp_path: Path) -> None:

@@ -33,10 +33,11 @@ def dumps(value: Any, indent: int | None = None) -> str:
 
 
 def as_number(value: Any) -> float | None:
-    """The number that hexadecimal text, "inf" or "nan" stands for; None where the text is none."""
+    """The number that a witness keeps as hexadecimal text, or as a number; None where the text is none."""
     try:
-        return float.fromhex(value) if isinstance(value, str) else None if value is None else float(value)
-    except (ValueError, OverflowError):
+        # float.fromhex reads "1.5" as hexadecimal, too
+        return float.fromhex(value) if isinstance(value, str) and "0x" in value else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import takewhile
 from string import Template
 from textwrap import indent
 from typing import Any
 
+from conformance.errors import FileError
+from conformance.record.plain import as_number
 from conformance.reference.formats import FORMATS
-from conformance.report.words import one_line
+from conformance.report.words import exact, one_line
 
 Check = Mapping[str, Any]
 Witness = Mapping[str, Any]
 
 HEAD = """\
-# {id} {outcome}
-# Ends with exit code 1 while it does, with 0 once it is right.
+# {id}
+# {sentence}
+# Ends with exit code 1 while that is so, with 0 once it is right.
 import math
 import sys
 
@@ -53,8 +57,8 @@ def script_for(check: Check, witness: Witness) -> str | None:
     lines = Template(witness["script"]).safe_substitute(numbers).splitlines()
     imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
     call = "\n".join(lines[len(imports) :])
-    words = {"id": one_line(check["id"], 500), "outcome": one_line(check["outcome"], 40)}
-    head = HEAD.format(**words, imports="\n".join(imports))
+    words = {"id": check["id"], "sentence": witness.get("sentence") or check["outcome"]}
+    head = HEAD.format(**{key: one_line(text, 500) for key, text in words.items()}, imports="\n".join(imports))
     if witness["due"] == "refusal":
         return head + REFUSAL.format(call=indent(call, "    "))
     return f"{head}{call}\n\n{ANSWER if witness['due'] == 'answer' else _comparison(check, witness)}"
@@ -88,27 +92,22 @@ def _comparison(check: Check, witness: Witness) -> str:
 def _taken(witness: Witness) -> str:
     """The number that is compared; a gradient that is defined up to a multiple has that taken out."""
     *rows, last = [f"[{int(i)}]" for i in witness["where"]] or [""]
-    row, share = f"got{''.join(rows)}", fromhex(witness.get("share", 0.0))
+    row, share = f"got{''.join(rows)}", as_number(witness.get("share", 0.0))
     return f"{row}{last} - {literal(witness['share'])} * sum({row})" if share else row + last
 
 
-def fromhex(value: Any) -> float:
-    """A float that the record keeps as hexadecimal text, or as a number.
+def literal(value: Any) -> str:
+    """A witness's numbers as Python: floats in decimal where a few digits say them exactly, others in hexadecimal.
 
     Raises:
-        ValueError: it is neither.
+        FileError: there is something else among them.
     """
-    return float.fromhex(value) if isinstance(value, str) else float(value)
-
-
-def literal(value: Any) -> str:
-    """A witness's numbers as Python: floats that a few decimal digits give exactly in decimal, others hexadecimal."""
     if isinstance(value, list):
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, bool | int):
         return repr(value)
-    number = fromhex(value)
-    if number - number != 0 or (len(repr(number)) <= 6 and (number * 1024).is_integer()):
-        return repr(number)  # inf and nan are names in the script
-    digits, _, exponent = number.hex().partition("p")
-    return f'fromhex("{digits.rstrip("0").rstrip(".") if "." in digits else digits}p{exponent}")'
+    number = as_number(value)
+    if number is None:
+        raise FileError(f"a witness holds {value!r:.40} where a number is due: the results file is damaged")
+    text = exact(number) if math.isfinite(number) else repr(number)  # inf and nan are names in the script
+    return f'fromhex("{text}")' if "x" in text else text

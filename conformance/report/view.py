@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from conformance.record.causes import changes_of
+from conformance.record.causes import Cause as Cause
+from conformance.record.causes import causes_of, changes_of
 from conformance.record.gate import STANDINGS as STANDINGS
 from conformance.record.gate import standing
 from conformance.record.model import JUDGED, WRONG, new_of, roll_up
@@ -97,12 +99,18 @@ def problems(doc: Doc) -> list[tuple[str, list[Check]]]:
     """What is wrong or inaccurate: by where it stands, worst first."""
     changes = changes_of(doc)
     found: dict[str, list[Check]] = {}
-    for check in sorted(doc["checks"], key=_worst_first):
+    for check in sorted(doc["checks"], key=worst_first):
         found.setdefault(standing(check, changes), []).append(check)
     return [(name, found[name]) for name in STANDINGS if name in found]
 
 
-def _worst_first(check: Check) -> tuple[float, float, str]:
+def causes_by_standing(*docs: Doc) -> list[tuple[str, list[Cause]]]:
+    """The causes of what is wrong or inaccurate: by where they stand, worst first."""
+    return [(name, list(causes)) for name, causes in groupby(causes_of(*docs), key=lambda cause: cause.standing)]
+
+
+def worst_first(check: Check) -> tuple[float, float, str]:
+    """Sorts checks by how far off they are."""
     ratio, ulp = (_size(check[key]) for key in ("worst_ratio", "worst_ulp"))
     return -ratio, -ulp, check["id"]
 

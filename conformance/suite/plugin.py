@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from conformance.record.model import Cell
 from conformance.record.results import read_results, results_of, run_info, write_results
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
-from conformance.suite.run import CellResult, judge_cell, unmatched
+from conformance.suite.run import CellResult, expired, judge_cell, unmatched
 
 SUITE = pytest.StashKey["SuitePlugin"]()
 PROPERTY = "conformance"
@@ -154,7 +155,7 @@ class SuitePlugin:
             session.exitstatus = FAILED if self.faulty else decision.exit_code or session.exitstatus
 
     def _finish(self) -> None:
-        stale = [*self.stale, *unmatched(self.plan)]
+        stale = [*self.stale, *unmatched(self.plan), *expired(self.plan, datetime.now(UTC).date())]
         # A cell that is missing for no known reason (its test broke, or -x ended the run) leaves the run incomplete.
         for cell in sorted({cell.id for cell in self.plan.cells} - self.journal.record.judged.keys()):
             if self.interrupted or cell in self.deselected:

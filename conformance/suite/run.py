@@ -6,6 +6,7 @@ import fnmatch
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
 
 from conformance.cases.case import Stack
@@ -149,6 +150,19 @@ def unmatched(plan: Plan) -> list[str]:
         for framework in plan.frameworks.values()
         for entry in framework.known
         if not any(_speaks_of(pattern.split("/"), check) for pattern in entry.patterns for check in checks)
+    ]
+
+
+def expired(plan: Plan, today: date) -> list[str]:
+    """The known differences of the cells to judge whose time has run out: their owners have to look at them again."""
+    return [
+        f"{entry.id}: expired on {entry.expires}, owner {entry.owner}: renew its date and reason, or take it out"
+        for framework in plan.frameworks.values()
+        for entry in framework.known
+        if entry.expires is not None
+        and entry.expires < today
+        and entry.applies_to(framework.version)
+        and any(entry.matches(id_) for cell in plan.cells for id_ in plan.checks(cell))
     ]
 
 
