@@ -61,9 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         const="smallest",
         help="print a script instead, which needs nothing but the framework: for a bug report (default: smallest)",
     )
-    report = _add(commands, "report", "one HTML report of several results files", _report)
+    report = _add(commands, "report", "one report of several results files, in any of its forms", _report)
     report.add_argument("results", nargs="+", type=Path)
-    report.add_argument("-o", "--output", required=True, type=Path)
+    form = "the suffix says which form: .html, .md, .xml (JUnit), .csv, .svg (a badge), .txt; repeats"
+    report.add_argument("-o", "--output", action="append", default=[], type=Path, metavar="FILE", help=form)
+    names = "html, markdown, junit, csv, badge, terminal, or github (annotations); without -o it is printed"
+    report.add_argument("--format", default="", metavar="NAME", help=names)
     diff = _add(commands, "diff", "what changed between two results files; exit code 1 when something got worse", _diff)
     diff.add_argument("old", type=Path)
     diff.add_argument("new", type=Path)
@@ -123,7 +126,7 @@ def _replay(given: argparse.Namespace) -> int:
 def _report(given: argparse.Namespace) -> int:
     from conformance.report.commands import report
 
-    return report(given.results, given.output)
+    return report(given.results, *given.output, name=given.format)
 
 
 def _diff(given: argparse.Namespace) -> int:

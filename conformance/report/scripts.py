@@ -12,7 +12,7 @@ from typing import Any
 from conformance.errors import FileError
 from conformance.record.plain import as_number
 from conformance.reference.formats import FORMATS
-from conformance.report.words import exact, one_line
+from conformance.report.words import clean, exact, one_line
 
 Check = Mapping[str, Any]
 Witness = Mapping[str, Any]
@@ -60,8 +60,8 @@ def script_for(check: Check, witness: Witness) -> str | None:
     words = {"id": check["id"], "sentence": witness.get("sentence") or check["outcome"]}
     head = HEAD.format(**{key: one_line(text, 500) for key, text in words.items()}, imports="\n".join(imports))
     if witness["due"] == "refusal":
-        return head + REFUSAL.format(call=indent(call, "    "))
-    return f"{head}{call}\n\n{ANSWER if witness['due'] == 'answer' else _comparison(check, witness)}"
+        return clean(head + REFUSAL.format(call=indent(call, "    ")))
+    return clean(f"{head}{call}\n\n{ANSWER if witness['due'] == 'answer' else _comparison(check, witness)}")
 
 
 def why_none(check: Check, witness: Witness) -> str:

@@ -50,6 +50,11 @@ CHANGES = {
 }
 
 
+def render(docs: Sequence[Mapping[str, Any]]) -> str:
+    """The summaries of these results documents, as `conformance report --format terminal` prints them."""
+    return "\n\n".join(summary(doc, width=100) for doc in docs) + "\n"
+
+
 def summary(doc: Mapping[str, Any], width: int = 80, limit: int = LIMIT, ascii_only: bool = False) -> str:
     """The summary of a results document, in lines of at most `width` characters; the verdict is the last line."""
     width = max(width, 40)

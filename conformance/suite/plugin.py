@@ -175,9 +175,9 @@ class SuitePlugin:
                 if self.document["run"]["complete"] and self.journal.path:
                     self.journal.path.unlink(missing_ok=True)  # all of it stands in the results
             if self.options.report:
-                from conformance.report.html import write_report
+                from conformance.report.formats import write
 
-                write_report(self.options.report, [self.document])
+                write(self.options.report, [self.document])
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 
