@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
@@ -43,8 +43,9 @@ class CellResult:
         return {**asdict(self), "cell": self.cell.id}
 
 
-def judge_cell(plan: Plan, cell: Cell) -> CellResult:
-    """Every check of a cell: frozen witnesses first, then generated cases, then edge cases."""
+def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cases: None) -> CellResult:
+    """Every check of a cell: frozen witnesses first, then generated cases, then edge cases. `watch` is told how many
+    cases each stack of generated ones had."""
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
@@ -56,7 +57,13 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
         return result
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
     _replay_witnesses(plan, cell, framework, judge, result)
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
+
+    def judged(stack: Stack) -> dict[str, float]:
+        found = judge.judge_stack(stack)
+        watch(len(stack))
+        return found
+
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged)
     result.checks = judge.checks()
     result.checks += _edges(judge)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
