@@ -146,8 +146,10 @@ ENTRY = """\
 @pytest.mark.parametrize(("day", "code"), [("2020-02-29", 1), ("2999-12-31", 0)])
 def test_an_entry_expires(tmp_path: Path, day: str, code: int) -> None:
     (tmp_path / "mine.yaml").write_text(ENTRY % day, encoding="utf-8")
-    done, out = ran(tmp_path, *L1, "--framework", "faulty:SignFlipped", "--known", "mine.yaml", "--results", "out.json")
+    args = (*L1, "--framework", "faulty:SignFlipped", "--known", "mine.yaml")
+    done, out = ran(tmp_path, *args, "--results", "out.json", "--report", "out.md")
     assert done == code, out
+    assert (tmp_path / "out.md").read_text(encoding="utf-8").startswith(f"## {'FAIL' if code else 'PASS'}: 0 new;")
     stale = read_results(tmp_path / "out.json")["run"]["stale"]
     told = f"turned: expired on {day}, owner somebody: renew its date and reason, or take it out"
     assert stale == ([told] if code else [])

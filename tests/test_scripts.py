@@ -159,6 +159,7 @@ def test_there_is_none_and_why() -> None:
     assert script_for(check, samples.witness()) is None
     assert why_none(check, samples.witness()) == "the adapter of torch writes none for this call"
     assert "too large" in why_none(check, witness("got = 1", case=drawn))
+    assert script_for(check, samples.witness(script="got = 1")) is None
 
 
 def test_a_hostile_id_stays_in_its_comment(tmp_path: Path) -> None:

@@ -25,8 +25,14 @@ FORMATS: Mapping[str, tuple[str, str]] = {
 
 
 def format_of(path: Path | str) -> str:
-    """The format that a file's suffix stands for; HTML where it stands for none."""
+    """The format that a file's suffix stands for; HTML where it stands for none.
+
+    Raises:
+        UsageError: the suffix is that of results, which no report must overwrite.
+    """
     suffix = Path(path).suffix.lower()
+    if suffix == ".json":
+        raise UsageError(f"{path} looks like a results file, and a report is none; choose another name for it")
     return next((name for name, (known, _) in FORMATS.items() if known and known == suffix), "html")
 
 

@@ -59,16 +59,17 @@ def script_for(check: Check, witness: Witness) -> str | None:
     call = "\n".join(lines[len(imports) :])
     words = {"id": check["id"], "sentence": witness.get("sentence") or check["outcome"]}
     head = HEAD.format(**{key: one_line(text, 500) for key, text in words.items()}, imports="\n".join(imports))
-    if witness["due"] == "refusal":
+    if witness.get("due") == "refusal":
         return clean(head + REFUSAL.format(call=indent(call, "    ")))
-    return clean(f"{head}{call}\n\n{ANSWER if witness['due'] == 'answer' else _comparison(check, witness)}")
+    return clean(f"{head}{call}\n\n{ANSWER if witness.get('due') == 'answer' else _comparison(check, witness)}")
 
 
 def why_none(check: Check, witness: Witness) -> str:
     """Why a witness has no script, in a sentence; "" where it has one."""
     if "recipe" in witness["case"]:
         return "the case is too large to be written out: `conformance replay` draws it again"
-    if not witness.get("script"):
+    has_all = witness.get("script") and (witness.get("due") in ("answer", "refusal") or "bounds" in witness)
+    if not has_all:
         return f"the adapter of {check['framework']} writes none for this call"
     return ""
 
@@ -79,7 +80,7 @@ def _comparison(check: Check, witness: Witness) -> str:
     dtype = FORMATS[check["dtype"]]
     return NUMBER.format(
         got=_taken(witness),
-        wanted=literal(witness["wanted"]),
+        wanted=literal(witness.get("wanted")),
         lowest=literal(lowest),
         highest=literal(highest),
         least=dtype.min_exponent + 1,
@@ -91,7 +92,7 @@ def _comparison(check: Check, witness: Witness) -> str:
 
 def _taken(witness: Witness) -> str:
     """The number that is compared; a gradient that is defined up to a multiple has that taken out."""
-    *rows, last = [f"[{int(i)}]" for i in witness["where"]] or [""]
+    *rows, last = [f"[{int(i)}]" for i in witness.get("where") or ()] or [""]
     row, share = f"got{''.join(rows)}", as_number(witness.get("share", 0.0))
     return f"{row}{last} - {literal(witness['share'])} * sum({row})" if share else row + last
 
