@@ -6,15 +6,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from conformance import Call, Output, load_adapter
+from conformance.cases.case import Case
 from conformance.record.plain import as_number
 from conformance.record.results import read_results
 from conformance.report.scripts import literal, script_for, why_none
+from conformance.suite.calls import call_of
+from conformance.suite.options import Options
+from conformance.suite.plan import make_plan
+from conformance.suite.run import judge_cell
 from tests import report_samples as samples
 from tests.test_plugin import environment
 
@@ -171,10 +178,80 @@ def test_a_hostile_id_stays_in_its_comment(tmp_path: Path) -> None:
 
 def test_the_lines_in_the_docs_are_what_torch_s_adapter_writes() -> None:
     pytest.importorskip("torch")
-    from conformance import Call, load_adapter
-
     text = (Path(__file__).parent.parent / "docs" / "adapters.md").read_text(encoding="utf-8")
     inputs = {name: np.ones(2, np.float32) for name in ("input", "target")}
     adapter: Any = load_adapter("torch")
     lines = adapter.script(Call("l1", inputs, {"reduction": "sum"}, "float32", wrt=("input",)))
     assert f"```text\n{lines}\n```" in text
+
+
+# Adapters that write scripts, and those that cannot
+
+
+def judged_by(adapter: Any, criterion: str) -> tuple[dict[str, Any], list[str]]:
+    """The gradient check of a criterion in float64, as the results keep it, and the cell's warnings."""
+    options = Options(("numpy",), (criterion,), dtypes=("float64",), effort="quick")
+    plan = make_plan(options)
+    plan.frameworks = {"numpy": replace(plan.frameworks["numpy"], adapter=adapter, known=())}
+    result = judge_cell(plan, plan.cells[0])
+    wanted = {"ctc": "gradient.log_probs"}.get(criterion, "gradient.input")
+    return next(check.to_json() for check in result.checks if check.check == wanted), result.warnings
+
+
+class Multiple:
+    """A ctc whose gradient holds a multiple of the probabilities, which is right, and is off in one place."""
+
+    name = "numpy"
+
+    def __init__(self) -> None:
+        self.inner = load_adapter("numpy")
+
+    def environment(self) -> Any:
+        return self.inner.environment()
+
+    def binding(self, criterion: str) -> Any:
+        return self.inner.binding(criterion)
+
+    def run(self, call: Call) -> Output:
+        return self.answered(call, bump=0.25)
+
+    def answered(self, call: Call, bump: float) -> Output:
+        output = self.inner.run(call)
+        if not call.wrt:
+            return output
+        gradient = output.gradients["log_probs"] + 3 * np.exp(call.inputs["log_probs"])
+        gradient.reshape(-1)[:1] += bump
+        return Output(output.value, {"log_probs": gradient})
+
+    def script(self, call: Call, bump: float = 0.25) -> str:
+        gradient = self.answered(call, bump).gradients["log_probs"]
+        numbers = np.array([float(x).hex() for x in gradient.ravel()], dtype=object).reshape(gradient.shape).tolist()
+        return f"import math\ngot = {literal(numbers)}"
+
+
+def test_a_multiple_that_is_free_is_taken_out_before_the_comparison(tmp_path: Path) -> None:
+    adapter = Multiple()
+    check, _ = judged_by(adapter, "ctc")
+    assert check["outcome"] == "fails"
+    witness = check["witnesses"][0]
+    assert float.fromhex(witness["share"]) > 0
+    call = call_of(Case.from_json(witness["case"]), ("log_probs",), "cpu", "formula")
+    mended = {**witness, "script": adapter.script(call, bump=0.0)}
+    scripts = [script_for(check, witness), script_for(check, mended)]
+    done = run_all(tmp_path, [script for script in scripts if script])
+    assert [code for code, _ in done] == [1, 0], done
+
+
+def test_an_adapter_that_cannot_write_one_is_told_and_costs_nothing() -> None:
+    class Cannot(Multiple):
+        def run(self, call: Call) -> Output:
+            output = self.inner.run(call)
+            return Output(output.value, {name: -gradient for name, gradient in output.gradients.items()})
+
+        def script(self, call: Call, bump: float = 0.0) -> str:
+            raise TypeError("no words")
+
+    check, warnings = judged_by(Cannot(), "l1")
+    assert check["outcome"] == "fails"
+    assert "the adapter cannot write a script: TypeError: no words" in warnings
+    assert script_for(check, check["witnesses"][0]) is None

@@ -33,7 +33,8 @@ def _share(numbers: Numbers, at: tuple[int, ...]) -> float:
         return 0.0
     one = np.zeros_like(numbers.high)
     one[at] = 1.0
-    high, low, _ = numbers.modulo(one)
+    with np.errstate(all="ignore"):
+        high, low, _ = numbers.modulo(one)
     return float(1.0 - (high[at] + low[at]))
 
 
