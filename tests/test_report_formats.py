@@ -84,6 +84,15 @@ def test_markdown_says_what_is_wrong_first() -> None:
     assert wide <= heads
 
 
+@pytest.mark.parametrize("name", ["markdown", "terminal"])
+def test_what_every_framework_shows_points_at_the_spec(name: str) -> None:
+    here, there = document(check("fails")), document(check("fails", where=cell(framework="jax")))
+    text = render([here, there], name)
+    assert "In every framework: look at the spec first (1)" in text.split("FAIL")[0]
+    assert "In every framework" not in render([here, document(check(where=cell(framework="jax")))], name)
+    assert "In every framework" not in render([here], name)
+
+
 def test_markdown_has_no_markup_of_others() -> None:
     text = unfenced(markdown.render([hostile()]))
     for markup in ("<script", "**b**", "@someone", "[l](", "\n# head", "`x`"):

@@ -137,7 +137,8 @@ def witness(call: str, **changes: Any) -> dict[str, Any]:
         ("raise ValueError('no')", {"due": "answer"}, 1, "ValueError no"),
         ("got = 7.0", {"due": "answer"}, 0, "got 7.0"),
         ("import math\ngot = [[1.0, nan]]", {"due": "refusal"}, 1, "got [[1.0, nan]]"),
-        ("import math\ngot = [[nan, nan]]", {"due": "refusal"}, 0, "got [[nan, nan]]"),
+        ("import math\ngot = [[nan, nan], [nan]]", {"due": "refusal"}, 0, "got [[nan, nan], [nan]]"),
+        ("import math\ngot = []", {"due": "refusal"}, 1, "got []"),
         ("import math\nraise ValueError('no')", {"due": "refusal"}, 0, "refused, as is due: ValueError: no"),
     ],
 )
@@ -167,6 +168,7 @@ def test_there_is_none_and_why() -> None:
     assert why_none(check, samples.witness()) == "the adapter of torch writes none for this call"
     assert "too large" in why_none(check, witness("got = 1", case=drawn))
     assert script_for(check, samples.witness(script="got = 1")) is None
+    assert script_for({**check, "dtype": "float8"}, witness("got = 1", bounds=["0x1p+0", "0x1p+0"])) is None
 
 
 def test_a_hostile_id_stays_in_its_comment(tmp_path: Path) -> None:

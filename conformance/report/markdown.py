@@ -15,6 +15,7 @@ from conformance.report.view import (
     Reason,
     causes_by_standing,
     columns,
+    in_every_framework,
     label,
     matrix,
     not_run,
@@ -32,7 +33,8 @@ MARKUP = re.compile(r"[\\`*\[\]<>&|#~@$!]|(?<![^\W_])_|_(?![^\W_])")  # an under
 
 def render(docs: Sequence[Doc], limit: int = LIMIT) -> str:
     """The report in at most `limit` bytes of Markdown: cut between rows, with a count of those that are left out."""
-    blocks = [block for doc in docs for block in _blocks(doc)]
+    shared = _listed("In every framework: look at the spec first", in_every_framework(docs))
+    blocks = [*shared, *(block for doc in docs for block in _blocks(doc))]
     room = limit - 200  # for the sentence that counts
     kept: list[str] = []
     for i, block in enumerate(blocks):

@@ -17,6 +17,7 @@ from conformance.report.view import (
     choices,
     columns,
     conventions,
+    in_every_framework,
     label,
     left_open,
     matrix,
@@ -52,7 +53,8 @@ CHANGES = {
 
 def render(docs: Sequence[Mapping[str, Any]]) -> str:
     """The summaries of these results documents, as `conformance report --format terminal` prints them."""
-    return "\n\n".join(summary(doc, width=100) for doc in docs) + "\n"
+    shared = _plain("In every framework: look at the spec first", in_every_framework(docs), 100, LIMIT)
+    return "\n\n".join(["\n".join(shared)] * bool(shared) + [summary(doc, width=100) for doc in docs]) + "\n"
 
 
 def summary(doc: Mapping[str, Any], width: int = 80, limit: int = LIMIT, ascii_only: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -107,6 +107,11 @@ def problems(doc: Doc) -> list[tuple[str, list[Check]]]:
 def causes_by_standing(*docs: Doc) -> list[tuple[str, list[Cause]]]:
     """The causes of what is wrong or inaccurate: by where they stand, worst first."""
     return [(name, list(causes)) for name, causes in groupby(causes_of(*docs), key=lambda cause: cause.standing)]
+
+
+def in_every_framework(docs: Sequence[Doc]) -> list[str]:
+    """The causes that every framework of several documents shows: these point at the spec."""
+    return [cause.title for cause in causes_of(*docs) if cause.everywhere] if len(docs) > 1 else []
 
 
 def worst_first(check: Check) -> tuple[float, float, str]:
