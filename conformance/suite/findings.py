@@ -24,7 +24,7 @@ def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int, output: str
     wanted, got = float(numbers.high[at]), float(judged.answer[at])
     severity, ulps, ratio = int(judged.severity[at]), float(judged.ulps[at]), float(judged.ratio[at])
     finding = Finding(case, severity, index, wanted, got, ulps, ratio, output=output, due="number")
-    return replace(finding, bounds=bounds(numbers, at, severity, FORMATS[case.dtype]), share=_share(numbers, at))
+    return replace(finding, bounds=bounds(numbers, at, severity, got, FORMATS[case.dtype]), share=_share(numbers, at))
 
 
 def _share(numbers: Numbers, at: tuple[int, ...]) -> float:
