@@ -19,8 +19,8 @@ from conformance.reference.evaluate import evaluate_stack
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
-from conformance.suite.calls import UNSUPPORTED, Answers, Problem, call_of, run_stack
-from conformance.suite.findings import finding_of, witness
+from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
+from conformance.suite.findings import finding_of, script_of, witness
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
@@ -250,24 +250,10 @@ class CellJudge:
         if worst is not None and tally.smallest is not None:
             smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
             check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
-            check.witnesses = [
-                witness(kind, finding, self.command, self._script(finding))
-                for kind, finding in (("smallest", smallest), ("worst", worst))
-            ]
+            for kind, finding in (("smallest", smallest), ("worst", worst)):
+                script = script_of(finding, self.spec, self.adapter, self.cell, self.warnings)
+                check.witnesses.append(witness(kind, finding, self.command, script))
         return check
-
-    def _script(self, finding: Finding) -> str:
-        """The call of a finding in the framework's own words; "" where the adapter, or a script, cannot say it."""
-        write = getattr(self.adapter, "script", None)
-        beyond = any(m.of == finding.output and self.spec.inputs[m.of].shape[-1] != m.over for m in self.spec.modulo)
-        if write is None or finding.drawn or not finding.due or beyond:
-            return ""
-        wrt = () if finding.output == "value" else (finding.output,)
-        try:
-            return str(write(call_of(finding.case, wrt, self.cell.device, self.cell.mode)))
-        except Exception as error:
-            self.warnings.add(f"the adapter cannot write a script: {type(error).__name__}: {error}")
-            return ""
 
     def _smaller(self, check: str, tally: Tally) -> Finding:
         """The smallest case that still shows what the tally's smallest shows; that one, if none is short to write."""

@@ -7,9 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from conformance.adapter import Adapter
 from conformance.cases.case import Case
+from conformance.record.model import Cell
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
+from conformance.spec.model import Spec
+from conformance.suite.calls import call_of
 from conformance.verdict.compare import AGREES, Judged, bounds
 from conformance.verdict.message import headline
 from conformance.verdict.tally import Finding, worst_element
@@ -36,6 +40,24 @@ def _share(numbers: Numbers, at: tuple[int, ...]) -> float:
     with np.errstate(all="ignore"):
         high, low, _ = numbers.modulo(one)
     return float(1.0 - (high[at] + low[at]))
+
+
+def script_of(finding: Finding, spec: Spec, adapter: Adapter, cell: Cell, warnings: set[str]) -> str:
+    """The call of a finding in the framework's own words; "" where the adapter, or a script, cannot say it.
+
+    What the adapter raises goes to `warnings`.
+    """
+    write = getattr(adapter, "script", None)
+    # A script takes a multiple out along the last axis only.
+    beyond = any(m.of == finding.output and spec.inputs[m.of].shape[-1] != m.over for m in spec.modulo)
+    if write is None or finding.drawn or not finding.due or beyond:
+        return ""
+    wrt = () if finding.output == "value" else (finding.output,)
+    try:
+        return str(write(call_of(finding.case, wrt, cell.device, cell.mode)))
+    except Exception as error:
+        warnings.add(f"the adapter cannot write a script: {type(error).__name__}: {error}")
+        return ""
 
 
 def witness(kind: str, finding: Finding, command: str, script: str = "") -> dict[str, object]:
