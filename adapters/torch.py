@@ -38,9 +38,42 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
 }
 
-SAID = "BCELoss clamps its log function outputs to be greater than or equal to -100."
-PLACE = "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html"
-DIFFERENCES = {"bce": (Difference(SAID, PLACE, when="log(input) < -100 or log1p(-input) < -100"),)}
+_FUNCTIONAL = "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py"
+_MODULES = "https://docs.pytorch.org/docs/2.13/generated/torch.nn"
+WARNED = Difference(
+    "Using a target size that is different to the input size. This will likely lead to incorrect results due to "
+    "broadcasting. Please ensure they have the same size.",
+    _FUNCTIONAL,
+    checks=("invalid.broadcast_*", "invalid.rank_*"),
+)
+
+DIFFERENCES = {
+    "huber": (WARNED,),
+    "l1": (WARNED,),
+    "mse": (WARNED,),
+    "smooth_l1": (WARNED,),
+    "gaussian_nll": (
+        Difference(
+            "Target: same shape as the input, or same shape as the input but with one dimension equal to 1 (to allow "
+            "for broadcasting).",
+            f"{_MODULES}.GaussianNLLLoss.html",
+            checks=("invalid.broadcast_target_*",),
+        ),
+        Difference(
+            "Var: same shape as the input, or same shape as the input but with one dimension equal to 1, or same shape "
+            "as the input but with one fewer dimension (to allow for broadcasting), or a scalar value.",
+            f"{_MODULES}.GaussianNLLLoss.html",
+            checks=("invalid.broadcast_var_*",),
+        ),
+    ),
+    "bce": (
+        Difference(
+            "BCELoss clamps its log function outputs to be greater than or equal to -100.",
+            "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html",
+            when="log(input) < -100 or log1p(-input) < -100",
+        ),
+    ),
+}
 
 # How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
 REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
@@ -61,13 +94,17 @@ class Adapter:
         """torch's version, the devices it sees, and what of its state can change a result."""
         torch.set_num_threads(1)
         flushes = _flushes_subnormals()
-        details = {"threads": str(torch.get_num_threads()), "flush denormal": str(flushes).lower()}
         return Environment(
             versions={"torch": torch.__version__},
             devices=self._devices,
             dtypes=("float64", "float32", "bfloat16", "float16"),
             flushes_subnormals=flushes,
-            details={**details, "cpu capability": torch.backends.cpu.get_cpu_capability()},
+            cotangents=True,
+            details={
+                "threads": str(torch.get_num_threads()),
+                "flush denormal": str(flushes).lower(),
+                "cpu capability": torch.backends.cpu.get_cpu_capability(),
+            },
         )
 
     def binding(self, criterion: str) -> Binding | None:
@@ -89,7 +126,7 @@ class Adapter:
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
             value = function(**inputs, **call.parameters)
-            gradients = _gradients(value, wrt)
+            gradients = _gradients(value, wrt, call)
         except (RuntimeError, NotImplementedError) as error:
             if any(refusal in str(error) for refusal in REFUSALS):
                 raise Unsupported(str(error).strip()) from error
@@ -117,14 +154,14 @@ def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
     targets = call.inputs.get("targets")
     if targets is None or targets.ndim != 1:
         return call.inputs
-    length = int(call.inputs["target_lengths"])
-    return {**call.inputs, "targets": targets[:length] if length >= 0 else targets}
+    length = call.inputs["target_lengths"]
+    return {**call.inputs, "targets": targets[: int(length)] if length.ndim == 0 and length >= 0 else targets}
 
 
-def _gradients(value: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+def _gradients(value: torch.Tensor, wrt: list[torch.Tensor], call: Call) -> tuple[torch.Tensor | None, ...]:
     if not value.requires_grad:
         return (None,) * len(wrt)
-    seed = torch.ones_like(value) if value.dim() else None  # ones: the gradient of the sum, one kernel cheaper than it
+    seed = torch.ones_like(value) if call.cotangent is None else _tensor(call.cotangent, call.device)
     gradients: tuple[torch.Tensor | None, ...] = torch.autograd.grad(value, wrt, seed, allow_unused=True)
     return gradients
 
@@ -133,8 +170,10 @@ def _tensor(array: NDArray[Any], device: str) -> torch.Tensor:
     """The array's own memory, strides and all: what torch does to its inputs shows. A copy where torch takes none."""
     if not array.flags.writeable or (array.ndim and min(array.strides) < 0):
         array = array.copy()
-    is_bfloat16 = array.dtype == BFLOAT16
-    tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if is_bfloat16 else torch.from_numpy(array)
+    if array.dtype == BFLOAT16:
+        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    else:
+        tensor = torch.from_numpy(array)
     return tensor if device == "cpu" else tensor.to(device)
 
 

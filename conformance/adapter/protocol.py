@@ -27,6 +27,7 @@ class Environment:
     dtypes: tuple[str, ...] = ("float64", "float32")
     modes: tuple[str, ...] = ("eager",)
     flushes_subnormals: bool = False
+    cotangents: bool = False  # `run` looks at `Call.cotangent`; one that does not is never given any
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -34,12 +35,14 @@ class Environment:
 class Difference:
     """A difference of meaning that the framework documents: `sentence` is its own words, `source` the place.
 
-    `when` is a condition on the case in the formula language; "" covers every case.
+    `when` is a condition on the case in the formula language; "" covers every case. `checks` are patterns of the checks
+    of invalid input that it speaks of, such as `invalid.broadcast_*`: an answer differs there, where it would fail.
     """
 
     sentence: str
     source: str
     when: str = ""
+    checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Binding:
 class Call:
     """One case for one framework. Absent optional inputs are not in `inputs`; `wrt` names the gradients wanted.
 
-    Floating inputs are arrays of `dtype`; integer inputs int64, boolean inputs bool; parameters are Python values.
+    Floating inputs are arrays of `dtype`, integer inputs int64 (now and then another integer dtype), boolean ones bool;
+    parameters are Python values. With a `cotangent`, of the value's shape and dtype, the gradients wanted are those of
+    the sum of value times cotangent.
     """
 
     criterion: str
@@ -68,11 +73,13 @@ class Call:
     device: str = "cpu"
     mode: str = "eager"
     wrt: tuple[str, ...] = ()
+    cotangent: Array | None = None
 
 
 @dataclass(frozen=True)
 class Output:
-    """What came out: the value, and the gradient of its sum for each input in `Call.wrt`, in the call's dtype."""
+    """What came out: the value, and the gradient of its sum (or as `Call.cotangent` says) for each input in
+    `Call.wrt`, in the call's dtype."""
 
     value: Array
     gradients: Mapping[str, Array] = field(default_factory=dict)

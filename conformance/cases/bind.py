@@ -82,6 +82,11 @@ def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tup
     return shapes
 
 
+def full_cotangent(spec: Spec, stack: Stack) -> NDArray[Any] | None:
+    """The cotangent of a stack's values as an array of full rank; None: it has none."""
+    return None if stack.cotangent is None else stack.cotangent.reshape(output_shapes(spec, stack, ())["value"][0])
+
+
 def check_of_output(output: str) -> str:
     """The name of the check that judges an output: `value`, or `gradient.INPUT`."""
     return output if output == "value" else f"gradient.{output}"
@@ -91,6 +96,14 @@ def spread(mask: Mask, full: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
     """A full-rank condition in the shape of an output; along axes that the output lacks, it need hold only once."""
     lost = tuple(i for i, (have, want) in enumerate(zip(mask.shape, full, strict=True)) if want == 1 and have != 1)
     return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)
+
+
+def plain_value(spec: Spec, stack: Stack) -> NDArray[np.float64]:
+    """What the formula comes to in float64, without a bound on its error; of the output's shape, the case in front."""
+    full, shape = output_shapes(spec, stack, ())["value"]
+    with np.errstate(all="ignore"):
+        value = _plain_tape(spec, stack).term(spec.reduce[stack.parameters.get("reduction", "none")]).data
+    return np.broadcast_to(value, full).reshape(shape)
 
 
 def outside(spec: Spec, stack: Stack) -> list[Input | Param]:

@@ -51,14 +51,22 @@ class Case:
             "parameters": {name: _plain(value) for name, value in self.parameters.items()},
             "inputs": {name: _nested(array) for name, array in self.inputs.items()},
             "shapes": {name: list(array.shape) for name, array in self.inputs.items()},
+            **({"dtypes": other} if (other := self._other_dtypes) else {}),
         }
+
+    @property
+    def _other_dtypes(self) -> dict[str, str]:
+        """The dtypes of floating inputs that are not the case's: invalid ones."""
+        own = DTYPES[self.dtype]
+        return {name: str(a.dtype) for name, a in self.inputs.items() if a.dtype.kind not in "iub" and a.dtype != own}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Case:
         """The case that `to_json` wrote."""
-        dtype = DTYPES[data["dtype"]]
+        others = data.get("dtypes", {})
+        dtypes = {name: DTYPES[others.get(name, data["dtype"])] for name in data["inputs"]}
         inputs = {
-            name: _array(items, dtype).reshape(data["shapes"][name]) if "shapes" in data else _array(items, dtype)
+            name: _array(items, dtypes[name]).reshape(data["shapes"][name] if "shapes" in data else np.shape(items))
             for name, items in data["inputs"].items()
         }
         parameters = {name: _parse(value) for name, value in data["parameters"].items()}
@@ -82,6 +90,7 @@ class Stack:
     inputs: Mapping[str, Array]
     regime: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)  # how it was drawn, for a reader
+    cotangent: Array | None = None  # of the values, the stack's axis in front; None: 1 for each
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -92,7 +101,9 @@ class Stack:
 
     def only(self, cases: Sequence[int] | NDArray[np.int64]) -> Stack:
         """The stack of these of its cases."""
-        return replace(self, inputs={name: array[np.asarray(cases, int)] for name, array in self.inputs.items()})
+        chosen = np.asarray(cases, int)
+        cotangent = None if self.cotangent is None else self.cotangent[chosen]
+        return replace(self, inputs={name: array[chosen] for name, array in self.inputs.items()}, cotangent=cotangent)
 
     @staticmethod
     def of(case: Case) -> Stack:

@@ -112,7 +112,7 @@ def _envelope(checks: Sequence[Check]) -> dict[str, Any]:
     envelope: dict[str, Any] = {}
     answers, raised = set(), set()
     for text in (str(witness.get("got", "")) for check in checks for witness in check["witnesses"]):
-        number, answer = as_number(text), as_number(text.rpartition("answered with ")[2])
+        number, answer = as_number(text), as_number(text.rpartition("answered with ")[2].split(" ")[0].rstrip(";,"))
         if number is not None and math.isfinite(number):
             envelope["ulp"] = _rounded_up(max(as_float(check["worst_ulp"]) or 0.0 for check in checks))
         elif answer is not None:
@@ -134,7 +134,7 @@ def _rounded_up(size: float) -> float | int:
 def _witness(check: Check, witness: Mapping[str, Any]) -> dict[str, Any]:
     frozen: dict[str, Any] = {"dtype": check["dtype"], "check": check["check"]}
     case = witness["case"]
-    if check["check"].startswith("edge.") or "recipe" in case:  # an edge case brings its own numbers
+    if check["check"].startswith(("edge.", "invalid.")) or "recipe" in case:  # these bring their own numbers
         return frozen
     numbers = {key: {name: _number(value) for name, value in case[key].items()} for key in ("inputs", "parameters")}
     return frozen | numbers

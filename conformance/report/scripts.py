@@ -68,6 +68,8 @@ def why_none(check: Check, witness: Witness) -> str:
     """Why a witness has no script, in a sentence; "" where it has one."""
     if "recipe" in witness["case"]:
         return "the case is too large to be written out: `conformance replay` draws it again"
+    if witness.get("asked"):
+        return "it takes more than one plain call: `conformance replay` makes them"
     has_bounds = "bounds" in witness and check["dtype"] in FORMATS
     if not witness.get("script") or not (has_bounds or witness.get("due") in ("answer", "refusal")):
         return f"the adapter of {check['framework']} writes none for this call"

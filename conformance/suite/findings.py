@@ -48,9 +48,9 @@ def script_of(finding: Finding, spec: Spec, adapter: Adapter, cell: Cell, warnin
     What the adapter raises goes to `warnings`.
     """
     write = getattr(adapter, "script", None)
-    # A script takes a multiple out along the last axis only.
+    # A script takes a multiple out along the last axis only, and asks in no way but the usual one.
     beyond = any(m.of == finding.output and spec.inputs[m.of].shape[-1] != m.over for m in spec.modulo)
-    if write is None or finding.drawn or not finding.due or beyond:
+    if write is None or finding.drawn or not finding.due or finding.how or beyond:
         return ""
     wrt = () if finding.output == "value" else (finding.output,)
     try:
@@ -74,6 +74,7 @@ def witness(kind: str, finding: Finding, command: str, script: str = "") -> dict
         "sentence": headline("", finding).strip(),
         "command": command,
         "output": finding.output,
+        **({"asked": finding.how} if finding.how else {}),
     }
     if finding.due == "number":
         found |= {"bounds": [_text(bound) for bound in finding.bounds], "share": _text(finding.share)}

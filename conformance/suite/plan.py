@@ -12,10 +12,12 @@ from conformance.adapter import Adapter, Binding, Environment
 from conformance.adapter.load import load_adapter
 from conformance.cases.bind import check_of_output
 from conformance.cases.case import DTYPES
+from conformance.cases.invalid import invalid_checks
 from conformance.errors import AdapterError, FileError, UsageError
 from conformance.record.model import Cell
 from conformance.spec import load_specs, specs_folder
 from conformance.spec.model import Spec
+from conformance.suite.consistency import consistency_checks
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
@@ -61,6 +63,8 @@ class Plan:
         gradients = (name for name in spec.differentiable if name in offered)
         names = [check_of_output(output) for output in ("value", *gradients)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
+        names += [f"invalid.{id_}" for id_ in invalid_checks(spec)]
+        names += [f"consistency.{name}" for name in consistency_checks(spec)]
         return [f"{cell.id}/{name}" for name in names]
 
 

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
 from conformance.cases.case import Case, Stack, in_dtype
+from conformance.cases.invalid import invalid_checks
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
+from conformance.record.model import CONSISTENCY
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
@@ -35,6 +37,7 @@ __all__ = [
     "fault_of",
     "fault_of_witness",
     "of_answered",
+    "of_error",
     "read_known",
     "witness_case",
 ]
@@ -78,13 +81,14 @@ class Coverage:
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
 
-    def of(self, check_id: str, output: str, judged: Judged, k: int) -> Covered:
-        """The entries that cover faulty elements of case k, and the worst severity among those that none covers."""
+    def of(self, check_id: str | tuple[str, ...], output: str, judged: Judged, k: int) -> Covered:
+        """The entries of these checks that cover faulty elements of case k, and the worst severity that none covers."""
+        ids = (check_id,) if isinstance(check_id, str) else check_id
         severity = judged.severity[k, ...]
         faulty = severity >= INACCURATE
         left, used = faulty.copy(), []
         for entry in self._entries:
-            if entry.matches(check_id):
+            if any(map(entry.matches, ids)):
                 inside = _inside(entry.envelope, judged, k)
                 if entry.envelope.instead and not (inside | ~faulty).all():
                     inside = inside | self._instead(entry, output, judged)[k, ...]
@@ -132,7 +136,19 @@ def of_answered(entries: Sequence[Entry], check_id: str, got: float, severity: i
     return Covered(used, AGREES if used else severity)
 
 
-def _is_among(answers: Sequence[float], got: float) -> bool:
+def of_error(entries: Sequence[Entry], check_id: str, text: str, severity: int) -> Covered:
+    """The entries that cover an input out of its domain that ended in `text` where a refusal was due."""
+    used = [
+        entry.id
+        for entry in entries
+        if entry.matches(check_id) and entry.envelope.raises and re.search(entry.envelope.raises, text)
+    ]
+    return Covered(used, AGREES if used else severity)
+
+
+def _is_among(answers: Sequence[float] | str, got: float) -> bool:
+    if isinstance(answers, str):
+        return True
     return any(got == answer or (math.isnan(got) and math.isnan(answer)) for answer in answers)
 
 
@@ -175,21 +191,22 @@ def fault_of(entry: Entry, spec: Spec) -> str:
 
 def fault_of_witness(witness: Witness, spec: Spec) -> str:
     """What is wrong with a witness as a case of this criterion; "" if nothing is."""
-    if witness.is_edge:
-        there = {f"edge.{edge.id}" for edge in spec.edge_cases}
+    if witness.is_named:
+        there = {f"edge.{edge.id}" for edge in spec.edge_cases} | {f"invalid.{id_}" for id_ in invalid_checks(spec)}
     else:
         try:
             witness_case(witness, spec)
         except (ConformanceError, ValueError, TypeError) as error:
             return str(error)
         there = {"value", *(f"gradient.{name}" for name in spec.differentiable if name in witness.inputs)}
+        there |= {f"consistency.{name}" for name in CONSISTENCY}
     return "" if witness.check in there else f"{witness.check!r} is no check of {spec.name} with these inputs"
 
 
 def _inside(envelope: Envelope, judged: Judged, k: int) -> Mask:
     answer = judged.answer[k, ...]
     special = np.zeros(answer.shape, bool)
-    for value in envelope.answers:
+    for value in () if isinstance(envelope.answers, str) else envelope.answers:
         special |= np.isnan(answer) if math.isnan(value) else answer == value
     limits = [
         (envelope.ulp, judged.ulps[k, ...]),

@@ -43,11 +43,12 @@ def distance(finding: Finding) -> str:
 
 def headline(check_id: str, finding: Finding) -> str:
     """The verdict in one line."""
+    how = f", {finding.how}" if finding.how else ""
     if finding.text:
-        return f"{check_id} {_verb(finding.severity)}: {first_line(finding.text)}"
+        return f"{check_id} {_verb(finding.severity)}: {first_line(finding.text)}{how}"
     at = f" at {list(finding.index)}" if finding.index else ""
     said = f"wanted {finding.wanted!r}, got {finding.got!r}{at} ({distance(finding)})"
-    return f"{check_id} {_verb(finding.severity)}: {said}"
+    return f"{check_id} {_verb(finding.severity)}: {said}{how}"
 
 
 def _verb(severity: int) -> str:
@@ -66,7 +67,8 @@ def full(
 ) -> str:
     """The whole message of a check that did not agree."""
     tally = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
-    lines = [f"{check_id}: {outcome} — {MEANS.get(outcome, '')} ({tally})"]
+    told = worst.text if outcome in {"fails", "differs"} else ""  # it was no number that was too far off
+    lines = [f"{check_id}: {outcome} — {first_line(told) or MEANS.get(outcome, '')} ({tally})"]
     lines += _witness("smallest", smallest)
     if worst is not smallest:
         lines += _witness("worst", worst)
@@ -81,6 +83,7 @@ def _witness(kind: str, finding: Finding) -> list[str]:
         at = f"   at {list(finding.index)}" if finding.index else ""
         lines += [f"    wanted: {number(finding.wanted)}{at}", f"    got:    {number(finding.got)}"]
         lines.append(f"    error:  {distance(finding)}")
+    lines += [f"    asked:  {finding.how}"] if finding.how else []
     lines += [f"    {name} = {line}" for name, line in describe(finding)]
     return lines
 
@@ -90,8 +93,7 @@ def describe(finding: Finding, limit: int = 24) -> Sequence[tuple[str, str]]:
     case = finding.case
     lines = []
     for name, array in case.inputs.items():
-        dtype = "int64" if array.dtype.kind in "iu" else case.dtype
-        lines.append((name, f"{_array(array, limit, finding.drawn)}  {dtype} {array.shape}"))
+        lines.append((name, f"{_array(array, limit, finding.drawn)}  {array.dtype} {array.shape}"))
     return [*lines, *((name, _value(value)) for name, value in case.parameters.items())]
 
 
