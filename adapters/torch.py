@@ -141,6 +141,18 @@ class Adapter:
                 raise RuntimeError(f"torch gave no gradient for {name!r}: {FUNCTIONS[call.criterion][0]} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
 
+    def script(self, call: Call) -> str:
+        """The call as one writes it in torch; `$NAME` stands for the numbers of an input (docs/adapters.md)."""
+        lines = ["import torch"]
+        for name, array in _unpadded(call).items():
+            numbers = array.tolist() if array.dtype.kind in "iub" else f"${name}"
+            more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
+            lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
+        given = [f"{name}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in call.parameters.items()]
+        lines.append(f"value = torch.nn.functional.{FUNCTIONS[call.criterion][0]}({', '.join(given)})")
+        got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
+        return "\n".join([*lines, f"got = {got}.tolist()"])
+
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
     """A call's inputs; targets of one axis are, by torch's documentation, not padded."""

@@ -96,8 +96,8 @@ class Output:
 class Adapter(Protocol):
     """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own.
 
-    It may also have `run_many(calls)`: a list with the output of each call or, in its place, the exception that it
-    raised.
+    It may have two more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
+    that it raised; and `script(call) -> str`, the call in the framework's own words (docs/adapters.md).
     """
 
     name: str

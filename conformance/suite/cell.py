@@ -18,7 +18,7 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, witness
+from conformance.suite.findings import finding_of, script_of, witness
 from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
@@ -225,7 +225,7 @@ class CellJudge:
             else:
                 tally.add(
                     severity,
-                    replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
+                    replace(finding_of(stack[k], numbers, judged, k, output), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
 
@@ -242,7 +242,8 @@ class CellJudge:
             return
         covered = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k, problem.severity)
         nan, recipe = float("nan"), stack.labels.get("recipe", "")
-        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe)
+        output, due = check.removeprefix("gradient."), "answer" if problem.refused else ""
+        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe, output, due)
         tally.add(problem.severity, finding, *covered)
 
     def note_unsupported(self, tally: Tally, check: str, problem: Problem) -> None:
@@ -276,7 +277,9 @@ class CellJudge:
         if worst is not None and tally.smallest is not None:
             smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
             check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
-            check.witnesses = [witness("smallest", smallest, self.command), witness("worst", worst, self.command)]
+            for kind, finding in (("smallest", smallest), ("worst", worst)):
+                script = script_of(finding, self.spec, self.adapter, self.cell, self.warnings)
+                check.witnesses.append(witness(kind, finding, self.command, script))
         return check
 
     def _smaller(self, check: str, tally: Tally) -> Finding:

@@ -35,7 +35,7 @@ OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--known", "append", "FILE", "known differences, beside the built-in ones (repeats)"),
     ("--specs", "append", "DIR", "specs, beside the built-in ones (repeats)"),
     ("--results", "store", "FILE", "write the results as JSON"),
-    ("--report", "store", "FILE", "write the report as HTML"),
+    ("--report", "store", "FILE", "write the report: as HTML, or as .md, .xml, .csv, .svg or .txt"),
     ("--baseline", "store", "FILE", "results of an earlier run to compare with"),
     ("--fail-on", "store", "WHAT", "new (default), required, inaccurate or none"),
 )

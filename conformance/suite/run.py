@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
 
 from conformance.cases.bench import Bench
@@ -48,8 +49,9 @@ class CellResult:
         return {**asdict(self), "cell": self.cell.id}
 
 
-def judge_cell(plan: Plan, cell: Cell) -> CellResult:
-    """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input."""
+def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cases: None) -> CellResult:
+    """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input.
+    `watch` is told how many cases each stack of generated ones had."""
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
@@ -61,7 +63,13 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
         return result
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
     _replay_witnesses(plan, cell, framework, judge, result)
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
+
+    def judged(stack: Stack) -> dict[str, float]:
+        found = judge.judge_stack(stack)
+        watch(len(stack))
+        return found
+
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged)
     for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed):
         judge_consistency(judge, stack)
     result.checks = judge.checks()
@@ -187,6 +195,19 @@ def unmatched(plan: Plan) -> list[str]:
         for framework in plan.frameworks.values()
         for entry in framework.known
         if not any(_speaks_of(pattern.split("/"), check) for pattern in entry.patterns for check in checks)
+    ]
+
+
+def expired(plan: Plan, today: date) -> list[str]:
+    """The known differences of the cells to judge whose time has run out: their owners have to look at them again."""
+    return [
+        f"{entry.id}: expired on {entry.expires}, owner {entry.owner}: renew its date and reason, or take it out"
+        for framework in plan.frameworks.values()
+        for entry in framework.known
+        if entry.expires is not None
+        and entry.expires < today
+        and entry.applies_to(framework.version)
+        and any(entry.matches(id_) for cell in plan.cells for id_ in plan.checks(cell))
     ]
 
 

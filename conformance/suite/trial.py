@@ -139,7 +139,8 @@ class Trial:
         severity = int(found.severity[k, ...].max(initial=AGREES))
         if severity <= UNDECIDED:
             return Verdict(severity)
-        finding = replace(finding_of(self.stack[k], numbers[output], found, k), how=f"{how}; {check_of_output(output)}")
+        finding = finding_of(self.stack[k], numbers[output], found, k, output)
+        finding = replace(finding, how=f"{how}; {check_of_output(output)}")
         return Verdict(severity, finding, self.coverage.of(self.ids(name, output), output, found, k))
 
     def problem(self, name: str, how: str, problem: Problem, k: int) -> Verdict:
