@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from conformance.adapter import Adapter, Environment
+from conformance.cases.argument import arguments
 from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
@@ -20,7 +21,7 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, witness
+from conformance.suite.findings import finding_of, kept, witness
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
@@ -181,7 +182,8 @@ class CellJudge:
         tally = self.tally(check)
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
-            tally.measure(judged)
+            tally.measure(judged, stack.regime)
+            self._note_curve(stack, tally, output, judged)
             if judged.at_kink.any():
                 self._note_conventions(stack, tally, output, judged)
             tally.note_multiple(output, judged)
@@ -201,6 +203,11 @@ class CellJudge:
                     replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
+
+    def _note_curve(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
+        found = arguments(self.spec, stack) if output == "value" else None
+        if found is not None:
+            tally.curve.add(found, judged.ulps)
 
     def _note_conventions(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
         shapes = output_shapes(self.spec, stack, () if output == "value" else (output,))[output]
@@ -238,8 +245,10 @@ class CellJudge:
             counts=dict(sorted(tally.counts.items())),
             undecided=dict(sorted(tally.undecided.items())),
             apart_ulp=tally.apart,
-            worst_ulp=tally.worst_ulps,
-            worst_ratio=tally.worst_ratio,
+            worst_ulp=tally.measured.ulps,
+            worst_ratio=tally.measured.ratio,
+            regimes={name: kept(item) for name, item in sorted(tally.regimes.items())},
+            curve=tally.curve.points,
             known=sorted(tally.known),
             message=self.messages.get(name, "") if tally.outcome == "unsupported" else "",
         )

@@ -9,7 +9,7 @@ from conformance.cases.case import Case
 from conformance.reference.numbers import Numbers
 from conformance.verdict.compare import AGREES, Judged
 from conformance.verdict.message import headline
-from conformance.verdict.tally import Finding, worst_element
+from conformance.verdict.tally import Finding, Measured, worst_element
 
 
 def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int) -> Finding:
@@ -36,6 +36,12 @@ def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
         "sentence": headline("", finding).strip(),
         "command": command,
     }
+
+
+def kept(measured: Measured) -> dict[str, int | float]:
+    """What a regime came to, as the results file keeps it: to four digits, since it is for looking at."""
+    ulps, ratio = (float(f"{value:.4g}") for value in (measured.ulps, measured.ratio))
+    return {"cases": measured.cases, "worst_ulp": ulps, "worst_ratio": ratio}
 
 
 def _kept(finding: Finding) -> dict[str, object]:

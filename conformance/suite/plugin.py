@@ -18,6 +18,7 @@ from conformance.record.gate import FAILED, decide, is_failing
 from conformance.record.journal import Journal
 from conformance.record.model import Cell
 from conformance.record.results import read_results, results_of, run_info, write_results
+from conformance.suite.about import criteria_of
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.suite.run import CellResult, judge_cell, unmatched
@@ -102,7 +103,8 @@ class SuitePlugin:
             adapters={name: item.option for name, item in self.plan.frameworks.items()},
             specs=[str(path) for path in o.specs],
         )
-        self.journal.begin(info, [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)])
+        planned = [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)]
+        self.journal.begin(info, planned, criteria_of(self.plan))
         for cell, reason in self.plan.skipped:
             self.journal.not_run(cell, reason)
 
