@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
-PER_DECADE = 2
-DECADES = (-8, 8)  # what is nearer to 0, and what is farther, shares the bins at the ends
-PER_SIGN = PER_DECADE * (DECADES[1] - DECADES[0])
+# Of a number's size: one bin for a factor of 10, and five for one where ordinary numbers are. What is nearer to 0, and
+# what is farther, shares the bins at the ends.
+EDGES = 10.0 ** np.concatenate([np.arange(-7, -2), np.arange(-2, 2, 0.2), np.arange(2, 8)])
+PER_SIGN = len(EDGES) + 1
 
 
 def bins_of(argument: Float) -> NDArray[np.int64]:
     """The bin of each number: below 0 for negative ones, so that bins rise with their numbers."""
-    size = np.abs(argument)
-    with np.errstate(divide="ignore"):
-        place = np.floor(PER_DECADE * (np.log10(size) - DECADES[0]))
-    place = np.clip(place, 0, PER_SIGN - 1).astype(np.int64)
+    place = np.searchsorted(EDGES, np.abs(argument), side="right").astype(np.int64)
     bins: NDArray[np.int64] = np.where(argument < 0, -1 - place, place)
     return bins
 
