@@ -55,7 +55,7 @@ def test_every_formula_of_the_suite_is_printed(name: str) -> None:
         ("softplus(x)", "log(1+ex)"),
         ("expm1(x) * 2", "(ex−1)·2"),
         ("xlogy(t, x + 1)", "t·log(x+1)"),
-        ("xlog1py(1 - t, -x)", "(1−t)·log(1+(−x))"),
+        ("xlog1py(1 - t, -x)", "(1−t)·log(1−x)"),
         ("where(x > 0, x, where(x < 0, -x, 0))", "x if x>0−x if x<00 otherwise"),
         ("sum(x, over=(C, J)) / size(C)", "∑C,Jxsize(C)"),
         ("logsumexp(x, over=C, where=index(C) != t)", "log∑C,indexC≠tex"),

@@ -125,8 +125,10 @@ def _in_parentheses(text: str) -> str:
     return f"<mrow>{_o('(')}{text}{_o(')')}</mrow>"
 
 
-def _one_plus(text: str) -> str:
-    return _in_parentheses(f"<mn>1</mn>{_o('+')}{text}")
+def _log_one_plus(x: Node, tightness: int = SUM) -> str:
+    """log(1 + x), or log(1 − y) where x is −y."""
+    sign, rest, holds = ("−", x.args[0], PRODUCT) if x.op == "neg" else ("+", x, tightness)
+    return _log(_in_parentheses(f"<mn>1</mn>{_o(sign)}{_held(rest, holds)}"))
 
 
 def _where(node: Node) -> Printed:
@@ -218,13 +220,13 @@ RULES: Mapping[str, Callable[[Node], Printed]] = {
     "exp": _of(_exp, POWER),
     "expm1": _of(lambda x: f"{_exp(x)}{_o('−')}<mn>1</mn>", SUM),
     "log": _of(lambda x: _log(_held(x, ATOM)), PRODUCT),
-    "log1p": _of(lambda x: _log(_one_plus(_held(x, SUM))), PRODUCT),
+    "log1p": _of(_log_one_plus, PRODUCT),
     "sqrt": _of(lambda x: f"<msqrt>{_bare(x)}</msqrt>"),
     "sigmoid": _function("σ"),
-    "softplus": _of(lambda x: _log(_one_plus(_exp(x))), PRODUCT),
+    "softplus": _of(lambda x: _log(_in_parentheses(f"<mn>1</mn>{_o('+')}{_exp(x)}")), PRODUCT),
     "xlogy": lambda node: (f"{_held(node.args[0], POWER)}{_o('·')}{_log(_held(node.args[1], ATOM))}", PRODUCT),
     "xlog1py": lambda node: (
-        f"{_held(node.args[0], POWER)}{_o('·')}{_log(_one_plus(_held(node.args[1], PRODUCT)))}",
+        f"{_held(node.args[0], POWER)}{_o('·')}{_log_one_plus(node.args[1])}",
         PRODUCT,
     ),
     "maximum": _function("max"),

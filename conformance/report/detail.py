@@ -25,7 +25,7 @@ FAMILIES = {
     "gradient": "",
     "edge": "edge cases",
     "invalid": "invalid inputs",
-    "consistency": "consistency",
+    "consistency": "consistency checks",
 }
 OPEN = ("differs", "inaccurate", "fails", "error", "undecided")  # outcomes that have a line of their own
 ROOM = {False: 500_000, True: 180_000}  # characters that the witnesses of a page, or a brief one, may take
@@ -139,7 +139,7 @@ class Detail:
             quiet = [name for name, row in mine.items() if not self._speaks(family, row.values())]
             lines += [Line(name, self._marks(row)) for name, row in mine.items() if name not in quiet]
             if quiet:
-                lines.append(self._quiet(family, [mine[name] for name in quiet], len(lines)))
+                lines.append(self._quiet(family, [mine[name] for name in quiet], len(quiet) < len(mine)))
         return lines
 
     def _speaks(self, family: str, checks: Iterable[Check]) -> bool:
@@ -160,15 +160,15 @@ class Detail:
         return tuple(self._mark(row[dtype]) if dtype in row else None for dtype in self.dtypes)
 
     def _mark(self, check: Check) -> Mark:
-        parts = [answer(check, {}) if check["outcome"] == "differs" else size(check)]
+        parts = [_answer(check) if check["outcome"] == "differs" else size(check)]
         if check["cases"] > 1 and check["outcome"] in OPEN:
             parts.append(share_of_cases(check))
         text = "; ".join(part for part in parts if part)
         anchor = self.exhibits.anchor(self.place.index, check)
         return Mark(check["outcome"], text, anchor, is_known(check))
 
-    def _quiet(self, family: str, rows: Sequence[Mapping[str, Check]], before: int) -> Line:
-        name = f"{len(rows)} {'other ' if before else ''}{FAMILIES.get(family) or family}"
+    def _quiet(self, family: str, rows: Sequence[Mapping[str, Check]], others: bool) -> Line:
+        name = f"{len(rows)} {'other ' if others else ''}{FAMILIES.get(family) or family}"
         marks = []
         for dtype in self.dtypes:
             there = [row[dtype] for row in rows if dtype in row]
@@ -214,6 +214,11 @@ def is_known(check: Check) -> bool:
     """Whether known differences cover what a check's outcome says."""
     worse = WRONG if check["outcome"] in WRONG else ("inaccurate", *WRONG)
     return bool(check["known"]) and check["new"] not in worse
+
+
+def _answer(check: Check) -> str:
+    said = answer(check, {})
+    return said if " " in said else f"answers {said}"
 
 
 def _family_rank(family: str) -> tuple[int, str]:

@@ -19,7 +19,7 @@ from conformance.report.detail import Exhibits, details, is_known
 from conformance.report.embed import LIMIT, embedded
 from conformance.report.findings import findings
 from conformance.report.grid import Grid
-from conformance.report.opening import left_out, seen, sentences, since
+from conformance.report.opening import facts, left_out, sentences, since
 from conformance.report.porting import differing, documented, kinks, unspecified
 from conformance.report.svg import axes
 from conformance.report.terminal import TITLES
@@ -131,20 +131,14 @@ def _names(doc: Doc) -> str:
 
 def _run(doc: Doc) -> dict[str, Any]:
     run, verdict = doc["run"], doc["run"]["verdict"]
-    versions = {
-        package if package == name else f"{name}: {package}": version
-        for name, packages in sorted(run["frameworks"].items())
-        for package, version in sorted(packages.items())
-    }
     return {
         "names": _names(doc),
         "sentences": sentences(doc),
         "verdict": verdict,
         "passed": verdict.startswith("PASS:"),
-        "seen": seen(doc),
+        "facts": facts(doc),
         "left_out": left_out(doc),
         "reference": ways(found) if (found := reference(doc)) else "",
-        "versions": versions,
         "run": run,
         "options": json.dumps(run["options"], sort_keys=True) if run["options"] else "",
     }

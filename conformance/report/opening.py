@@ -11,7 +11,7 @@ from conformance.record.gate import standing
 from conformance.report.findings import changes_of
 from conformance.report.terminal import CHANGES
 from conformance.report.view import label, not_run, totals, unsupported
-from conformance.report.words import plural
+from conformance.report.words import number, plural
 
 Doc = Mapping[str, Any]
 DEVICES = {"cpu": "CPU", "cuda": "CUDA"}
@@ -81,10 +81,21 @@ def left_out(doc: Doc) -> str:
     return "; ".join(parts)
 
 
-def seen(doc: Doc) -> str:
-    """`1,777 checks, 11,786 recipes, 116,422 cases`."""
-    sums = totals(doc)
-    return ", ".join(
-        [plural(sums.checks, "check"), plural(sums.recipes, "recipe"), plural(sums.cases, "case")]
-        + ([f"{plural(sums.undecided_cases, 'verdict')} on single cases undecided"] if sums.undecided_cases else [])
-    )
+def facts(doc: Doc) -> list[tuple[str, str]]:
+    """Versions, date and seed, and how much was looked at."""
+    run, sums = doc["run"], totals(doc)
+    versions = [
+        f"{package} {version}" if package == name else f"{name}: {package} {version}"
+        for name, packages in sorted(run["frameworks"].items())
+        for package, version in sorted(packages.items())
+    ]
+    versions += [f"loss-conformance {run['suite']}", f"NumPy {run['numpy']}", f"Python {run['python']}"]
+    took = f", {number(run['seconds'])} s" if isinstance(run["seconds"], int | float) else ""
+    seen = [plural(sums.checks, "check"), plural(sums.recipes, "recipe"), plural(sums.cases, "case")]
+    if sums.undecided_cases:
+        seen.append(f"{plural(sums.undecided_cases, 'verdict')} on single cases undecided")
+    return [
+        ("Versions", ", ".join(versions)),
+        ("Run", f"{run['started']}{took}; seed {run['seed']}, effort {run['effort']}"),
+        ("Looked at", ", ".join(seen)),
+    ]

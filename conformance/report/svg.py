@@ -40,7 +40,7 @@ def _bar(i: int, ratio: float) -> str:
 
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 320, 110, 44, 18
-TICKS = (-1e8, -100.0, -1.0, -0.01, 0.0, 0.01, 1.0, 100.0, 1e8)
+TICKS = (-100.0, -1.0, -0.01, 0.0, 0.01, 1.0, 100.0)
 # How far along the way from 0 to an end these powers of 10 stand: there is more room where ordinary numbers are.
 POWERS, PLACES = (-8.0, -2.0, 2.0, 8.0), (0.0, 0.2, 0.85, 1.0)
 
