@@ -114,13 +114,15 @@
     return twin;
   }
 
-  let wanted = '';  // the place in the cell to go to
+  let wanted = '', shownName = '';  // the place in the cell to go to; which cell is open
   function show(name) {
     const cell = name && all('[data-open]').find(each => each.dataset.open === name && !dialog.contains(each));
     if (!cell) {
       if (dialog.open) dialog.close();
       return;
     }
+    if (dialog.open && shownName === name && !wanted) return;
+    shownName = name;
     const says = one('.says', cell.closest('.criterion'));
     const heading = one('summary', cell.closest('details')).textContent;
     one('#cell-title').textContent = `${cell.closest('.criterion').dataset.c} in ${heading}`;
@@ -193,7 +195,6 @@
     history.pushState(null, '', params.size ? link(params) : '#matrix');
   });
   addEventListener('hashchange', () => { if (!hash() || hash().includes('=')) apply(); });
-  addEventListener('popstate', () => { if (!hash() || hash().includes('=')) apply(); });
   if (form) {
     form.hidden = false;
     form.addEventListener('input', changed);
