@@ -24,7 +24,7 @@ def report(paths: Sequence[Path | str], out: Path | str) -> int:
     """
     from conformance.report.html import write_report
 
-    write_report(out, [read_results(path) for path in paths])
+    write_report(out, [read_results(path) for path in paths], [Path(path).name for path in paths])
     return 0
 
 

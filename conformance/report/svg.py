@@ -17,7 +17,8 @@ BAR, GAP, HALF = 9, 2, 9  # pixels: a bar's width, the gap, and the height of th
 
 def strip(regimes: Mapping[str, Mapping[str, Any]]) -> Markup:
     """Errors by regime: the line is the budget; bars rise to it in hundredths, and beyond it by powers of 10."""
-    inside, outside = [], []
+    inside: list[str] = []
+    outside: list[str] = []
     for i, item in enumerate(regimes.values()):
         ratio = as_float(item["worst_ratio"]) or 0.0
         (outside if ratio > 1 else inside).append(_bar(i, ratio))

@@ -12,7 +12,7 @@ import numpy as np
 from conformance.cases.case import DTYPES
 from conformance.record.plain import as_float
 from conformance.report.scripts import script_for
-from conformance.report.words import clean, size
+from conformance.report.words import size
 
 Check = Mapping[str, Any]
 MOST = 600  # characters of one input or message that are shown; the results file has the rest
@@ -153,7 +153,7 @@ def sentence(check: Check) -> str:
     """What a check's smallest witness shows, in a line: `input = [16.0, 0.0], target = [0]: wanted 1.1e-07, got 0`."""
     items = shown(check)[:1]
     if not items:
-        return clean(str(check["message"]).split("\n", 1)[0])[:MOST]
+        return cut(str(check["message"]).split("\n", 1)[0])
     item = items[0]
     given = ", ".join(line for line in item.inputs.split("\n") if len(line) <= 60)[:300]
     said = f"wanted {item.wanted.split('  ')[0]}, got {item.got.split('  ')[0]}" if item.wanted else item.got

@@ -37,10 +37,10 @@ MEANINGS = {
 
 def clean(text: Any) -> str:
     """`text` with every character that steers a terminal, or the direction of writing, made visible."""
-    text = str(text)
-    if text.isprintable():
-        return text
-    return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else _visible(c) for c in text)
+    told = str(text)
+    if told.isprintable():
+        return told
+    return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else _visible(c) for c in told)
 
 
 def _visible(character: str) -> str:

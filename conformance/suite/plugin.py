@@ -178,7 +178,8 @@ class SuitePlugin:
             if self.options.report:
                 from conformance.report.html import write_report
 
-                write_report(self.options.report, [self.document])
+                results = [self.options.results.name] if self.options.results else []
+                write_report(self.options.report, [self.document], results)
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 
