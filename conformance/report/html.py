@@ -118,6 +118,7 @@ def context(docs: Sequence[Doc], is_brief: bool = False) -> dict[str, Any]:
             for doc in docs
             for name, row in left_open(doc).items()
             for c, o in row.items()
+            if o.undecided
         ],
         "unsupported": [(_names(doc), r) for doc in docs for r in unsupported(doc)],
         "not_run": [(_names(doc), r) for doc in docs for r in not_run(doc)],
