@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import conformance
 from conformance import ConformanceError, Reference, evaluate
 from conformance.cases.case import DTYPES, Stack
 from conformance.cases.plan import stacks
 from conformance.errors import UsageError
+from conformance.reference.control import check_cases
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
@@ -246,6 +248,20 @@ def test_a_joint_where_both_sides_agree_leaves_no_choice() -> None:
     assert hull(found["input"]) == ([1.0], [1.0])
 
 
+@pytest.mark.parametrize("beside", [3 * 2.0**-133, 2.0**-120])
+def test_beside_a_joint_the_other_branch_counts_as_an_error(beside: float) -> None:
+    """1 - 2^-120 is 1 in binary128, which so takes the other branch: its slope is 1, where it is 1 - 2^-120."""
+    spec = spec_for("smooth_l1")
+    case = make_case(spec, {"input": 1.0, "target": beside}, {"beta": 1.0, "reduction": "sum"}, "bfloat16")
+    numbers = evaluate_stack(spec, Stack.of(case), ("input",))
+    found = numbers["input"]
+    assert found.high + found.low == 1
+    assert beside < found.error < 2.0**-100
+    assert found.certified
+    assert found.below == found.above == 0
+    assert check_cases(spec, Stack.of(case), numbers, [0]) == 2
+
+
 def test_within_its_error_of_a_kink_either_branch_will_do() -> None:
     """margin = 0.1 has no exact dtype form, so in float32 the hinge at 2.1 - 2.0 - margin may fall on either side."""
     gap = float(np.float32(0.1)) - 1e-9
@@ -403,6 +419,30 @@ def test_an_intermediate_beyond_the_dtype_is_flagged() -> None:
     found = numbers("mse", {"input": [3e38, 1.0, 2e19], "target": [-3e38, 0.0, 0.0]}, "float32", reduction="none")
     assert found["value"].overflow_tight[0].tolist() == [True, False, True]
     assert found["input"].overflow_tight[0].tolist()[:2] == [True, False]
+
+
+def added_up_one_by_one(terms: NDArray[Any]) -> float:
+    return float(np.add.accumulate(terms, dtype=terms.dtype)[-1])  # as it stands: no halves, no blocks
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        pytest.param(np.full(100_003, 0.7), id="alike"),
+        pytest.param(np.where(np.arange(100_003) % 3, 0.1, 0.3), id="of two kinds"),
+        pytest.param(np.exp(3 * np.random.Generator(np.random.Philox(1)).standard_normal(100_003)), id="of all sizes"),
+        pytest.param(np.linspace(0, 1, 100_003), id="spread"),
+    ],
+)
+def test_a_sum_one_by_one_of_terms_that_round_alike_is_sound(losses: NDArray[Any]) -> None:
+    """Nothing averages out where all terms err the same way, and the budget knows it."""
+    terms = losses.astype(np.float32)
+    given = {"input": terms, "target": np.zeros_like(terms)}
+    found = evaluate("l1", given, {"reduction": "sum"}, dtype="float32", wrt=())
+    error = abs(added_up_one_by_one(terms) - float(found.value))
+    assert error <= found.value_budget
+    worst_case = 2 * terms.size * 2.0**-24 * float(found.value)
+    assert found.value_budget < (1.01 if losses[0] == losses[3] else 0.15) * worst_case
 
 
 def test_a_running_sum_that_overflows_is_flagged_though_the_mean_does_not() -> None:
