@@ -182,8 +182,7 @@ class CellJudge:
         tally = self.tally(check)
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
-            tally.measure(judged, stack.regime)
-            self._note_curve(stack, tally, output, judged)
+            tally.measure(judged, stack.regime, arguments(self.spec, stack) if output == "value" else None)
             if judged.at_kink.any():
                 self._note_conventions(stack, tally, output, judged)
             tally.note_multiple(output, judged)
@@ -203,11 +202,6 @@ class CellJudge:
                     replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
-
-    def _note_curve(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
-        found = arguments(self.spec, stack) if output == "value" else None
-        if found is not None:
-            tally.curve.add(found, judged.ulps)
 
     def _note_conventions(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
         shapes = output_shapes(self.spec, stack, () if output == "value" else (output,))[output]

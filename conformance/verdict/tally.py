@@ -115,11 +115,14 @@ class Tally:
     _fresh_worst: tuple[bool, int, int] = (False, 0, 0)
     _fresh_smallest: tuple[bool, int, int] = (False, 0, 0)
 
-    def measure(self, judged: Judged, regime: str = "") -> None:
-        """The largest error of a stack, over the elements that are finite; also for its regime, if it was drawn."""
+    def measure(self, judged: Judged, regime: str = "", argument: NDArray[np.float64] | None = None) -> None:
+        """The largest error of a stack, over the elements that are finite; also by regime, if it was drawn in one, and over
+        the argument of each element, if there is one."""
         self.measured.add(judged)
         if regime:
             self.regimes.setdefault(regime, Measured()).add(judged)
+        if argument is not None:
+            self.curve.add(argument, judged.ulps)
 
     def note_apart(self, judged: Judged, yardstick: NDArray[np.float64], fmt: Format) -> None:
         """How far answers are from the framework's own result in float32, rounded once."""
