@@ -116,8 +116,8 @@ class Tally:
     _fresh_smallest: tuple[bool, int, int] = (False, 0, 0)
 
     def measure(self, judged: Judged, regime: str = "", argument: NDArray[np.float64] | None = None) -> None:
-        """The largest error of a stack, over the elements that are finite; also by regime, if it was drawn in one, and over
-        the argument of each element, if there is one."""
+        """The largest error of a stack, over the elements that are finite; also by regime, if it has one, and over the
+        argument of each element, if there is one."""
         self.measured.add(judged)
         if regime:
             self.regimes.setdefault(regime, Measured()).add(judged)
