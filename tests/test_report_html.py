@@ -296,7 +296,7 @@ def test_a_cell_lists_what_speaks_and_counts_the_rest() -> None:
         check("agrees", "gradient.input"),
     ]
     doc = document(*checks)
-    [(_, _, [found])] = details(Grid([doc]), Exhibits(findings([doc])))
+    [(_, _, [found])] = details(Grid([doc]), Exhibits(findings([doc]), 10**6))
     assert [line.name for line in found.lines] == ["value", "gradient.input", "edge.zero", "7 other edge cases"]
     assert [item.check["check"] for item in found.shown] == ["edge.zero"]
 

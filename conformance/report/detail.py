@@ -13,7 +13,7 @@ from conformance.record.model import WRONG, roll_up
 from conformance.report import svg
 from conformance.report.findings import Found
 from conformance.report.grid import Grid, Place
-from conformance.report.porting import about, answer
+from conformance.report.porting import about, answer, why
 from conformance.report.view import Box
 from conformance.report.witnesses import Shown, ratio_of, shown
 from conformance.report.words import dtype_rank, share_of_cases, size
@@ -28,7 +28,6 @@ FAMILIES = {
     "consistency": "consistency checks",
 }
 OPEN = ("differs", "inaccurate", "fails", "error", "undecided")  # outcomes that have a line of their own
-ROOM = {False: 500_000, True: 180_000}  # characters that the witnesses of a page, or a brief one, may take
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Line:
 
     name: str
     marks: tuple[Mark | None, ...]
+    note: str = ""  # why an edge case is one
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,13 @@ class Strip:
 
 
 class Exhibits:
-    """Which checks have room for their witnesses, and their anchors: the most severe first, one of each cause before
-    a second of any."""
+    """Which checks have room (so many characters, about) for their witnesses, and their anchors: the most severe first,
+    one of each cause before a second of any."""
 
-    def __init__(self, found: Sequence[Found], is_brief: bool = False) -> None:
+    def __init__(self, found: Sequence[Found], room: int) -> None:
         self._anchors: dict[tuple[int, str], str] = {}
         self._items: dict[tuple[int, str], Sequence[Shown]] = {}
         self.left_out = 0
-        room = ROOM[is_brief]
         for index, check in self._ordered(found):
             key = (index, check["id"])
             if key in self._anchors or not check["witnesses"]:
@@ -114,6 +113,7 @@ class Detail:
     checks: Sequence[Check]
     exhibits: Exhibits
     function: Mapping[str, Any]
+    says: Mapping[str, Any]  # what the record says of the criterion
     is_brief: bool = False
 
     @property
@@ -137,10 +137,13 @@ class Detail:
         for family in sorted({name.split(".")[0] for name in by_name}, key=_family_rank):
             mine = {name: row for name, row in sorted(by_name.items()) if name.split(".")[0] == family}
             quiet = [name for name, row in mine.items() if not self._speaks(family, row.values())]
-            lines += [Line(name, self._marks(row)) for name, row in mine.items() if name not in quiet]
+            lines += [self._line(name, row) for name, row in mine.items() if name not in quiet]
             if quiet:
                 lines.append(self._quiet(family, [mine[name] for name in quiet], len(quiet) < len(mine)))
         return lines
+
+    def _line(self, name: str, row: Mapping[str, Check]) -> Line:
+        return Line(name, self._marks(row), "" if self.is_brief else why(self.says, name))
 
     def _speaks(self, family: str, checks: Iterable[Check]) -> bool:
         """Whether checks have a line of their own."""
@@ -254,6 +257,6 @@ def details(
             function = about(grid.docs[place.index : place.index + 1], criterion).get("functions", {})
             if box is not None and checks:
                 mine = function.get(place.framework, {})
-                row.append(Detail(f"c{r}-{k}", criterion, place, box, checks, exhibits, mine, is_brief))
+                row.append(Detail(f"c{r}-{k}", criterion, place, box, checks, exhibits, mine, says, is_brief))
         found.append((criterion, says, row))
     return found

@@ -28,6 +28,8 @@ from conformance.report.witnesses import cut
 from conformance.report.words import GLYPHS, MEANINGS, clean, number, plural, share_of_cases, size, ways
 
 Doc = Mapping[str, Any]
+# A page that is too large is made again with less in it: whether it is brief, and the characters for witnesses.
+SIZES = ((False, 1_100_000), (False, 400_000), (True, 180_000))
 
 
 def render(docs: Sequence[Doc], files: Sequence[str] = ()) -> str:
@@ -37,8 +39,8 @@ def render(docs: Sequence[Doc], files: Sequence[str] = ()) -> str:
     css, js = ((templates / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = _environment(templates)
     template, page = environment.get_template("report.html.jinja"), ""
-    for is_brief in (False, True):  # a page that is too large is made again, with less in it
-        shown = context(docs, is_brief)
+    for is_brief, room in SIZES:
+        shown = context(docs, is_brief, room)
         page = template.render(css=Markup(css), css_hash=_digest(css), js_hash=_digest(js), **shown)
         if len(page.encode()) <= LIMIT - len(js) - 4000:
             break
@@ -94,11 +96,11 @@ def write_report(out: Path | str, docs: Sequence[Doc], files: Sequence[str] = ()
     write_text(out, render(docs, files), "the report")
 
 
-def context(docs: Sequence[Doc], is_brief: bool = False) -> dict[str, Any]:
+def context(docs: Sequence[Doc], is_brief: bool, room: int) -> dict[str, Any]:
     """What the template shows, as plain data."""
     grid = Grid(docs)
     found = findings(docs)
-    exhibits = Exhibits(found, is_brief)
+    exhibits = Exhibits(found, room)
     return {
         "runs": [_run(doc) for doc in docs],
         "since": [item for doc in docs if (item := since(doc, _names(doc))) is not None],
