@@ -60,8 +60,8 @@ def unspecified(grid: Grid) -> list[Row]:
 
 
 def differing(grid: Grid) -> list[Row]:
-    """Other questions that some place answers differently from the reference, and is free to: inputs out of domain, edge
-    cases of which it documents a difference."""
+    """Other questions that some place answers differently from the reference, and is free to: inputs out of domain, and
+    edge cases of which it documents a difference."""
     asked = {
         (check["criterion"], check["check"])
         for doc in grid.docs
