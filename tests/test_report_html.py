@@ -288,6 +288,15 @@ def test_what_a_person_porting_a_model_looks_for_stands_side_by_side() -> None:
     assert (told.function, told.sentence, told.place.label) == ("alpha.l1", "It halves.", "alpha 1.0")
 
 
+def test_of_invalid_input_it_matters_who_answers() -> None:
+    checks = [
+        check("differs", "invalid.weight_negative", cell(dtype=dtype), witnesses=[witness(got=f"answered with {i}")])
+        for i, dtype in enumerate(("float64", "float32"))
+    ]
+    [row] = differing(Grid([document(*checks)]))
+    assert row.cells == (("answers",),)
+
+
 def test_a_cell_lists_what_speaks_and_counts_the_rest() -> None:
     checks = [check("agrees", f"edge.case_{i}") for i in range(7)]
     checks += [

@@ -13,7 +13,7 @@ from conformance.record.model import WRONG, roll_up
 from conformance.report import svg
 from conformance.report.findings import Found
 from conformance.report.grid import Grid, Place
-from conformance.report.porting import about, answer, why
+from conformance.report.porting import about, said, why
 from conformance.report.view import Box
 from conformance.report.witnesses import Shown, ratio_of, shown
 from conformance.report.words import dtype_rank, share_of_cases, size
@@ -220,8 +220,8 @@ def is_known(check: Check) -> bool:
 
 
 def _answer(check: Check) -> str:
-    said = answer(check, {})
-    return said if " " in said else f"answers {said}"
+    text = said(check)
+    return text if " " in text else f"answers {text}"
 
 
 def _family_rank(family: str) -> tuple[int, str]:

@@ -15,6 +15,7 @@ from conformance.report.words import dtype_rank
 Doc = Mapping[str, Any]
 Check = Mapping[str, Any]
 ASKED = ("edge", "invalid", "consistency")  # kinds of checks that ask one question each
+INVALID = {"agrees": "refuses, or answers NaN", "differs": "answers", "fails": "answers where it has to refuse"}
 Answers = dict[str, list[str]]  # what is answered -> in which dtypes
 
 
@@ -96,17 +97,24 @@ def why(criterion: Mapping[str, Any], check: str) -> str:
 
 
 def answer(check: Check, criterion: Mapping[str, Any]) -> str:
-    """What a framework answers, in a few words."""
+    """What a framework answers, in a few words; of invalid input, whether it does."""
+    if check["check"].startswith("invalid."):
+        return INVALID.get(check["outcome"], check["outcome"])
     edge = criterion.get("edges", {}).get(check["check"].removeprefix("edge."), {})
     if check["outcome"] == "agrees":
         return str(edge["value"]) if "value" in edge else "as the reference, or refused"
+    return said(check)
+
+
+def said(check: Check) -> str:
+    """What a framework says in a check's smallest witness."""
     items = check["witnesses"][:1]
-    said = str(items[0].get("got") or "") if items else str(check["message"])
+    text = str(items[0].get("got") or "") if items else str(check["message"])
     try:
-        said = f"{float.fromhex(said):.6g}"
+        text = f"{float.fromhex(text):.6g}"
     except (ValueError, OverflowError):
-        said = said.split("\n", 1)[0]
-    return cut(said or check["outcome"], 160)
+        text = text.split("\n", 1)[0]
+    return cut(text or check["outcome"], 160)
 
 
 def _rows(
