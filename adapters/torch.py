@@ -99,6 +99,7 @@ class Adapter:
             devices=self._devices,
             dtypes=("float64", "float32", "bfloat16", "float16"),
             flushes_subnormals=flushes,
+            cotangents=True,
             details={
                 "threads": str(torch.get_num_threads()),
                 "flush denormal": str(flushes).lower(),
@@ -125,7 +126,7 @@ class Adapter:
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
             value = function(**inputs, **call.parameters)
-            gradients = _gradients(value, wrt)
+            gradients = _gradients(value, wrt, call)
         except (RuntimeError, NotImplementedError) as error:
             if any(refusal in str(error) for refusal in REFUSALS):
                 raise Unsupported(str(error).strip()) from error
@@ -145,10 +146,10 @@ def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
     return {**call.inputs, "targets": targets[: int(length)] if length.ndim == 0 and length >= 0 else targets}
 
 
-def _gradients(value: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+def _gradients(value: torch.Tensor, wrt: list[torch.Tensor], call: Call) -> tuple[torch.Tensor | None, ...]:
     if not value.requires_grad:
         return (None,) * len(wrt)
-    seed = torch.ones_like(value) if value.dim() else None  # ones: the gradient of the sum, one kernel cheaper than it
+    seed = torch.ones_like(value) if call.cotangent is None else _tensor(call.cotangent, call.device)
     gradients: tuple[torch.Tensor | None, ...] = torch.autograd.grad(value, wrt, seed, allow_unused=True)
     return gradients
 

@@ -53,23 +53,28 @@ def call_of(case: Case, wrt: Sequence[str], device: str, mode: str) -> Call:
     return Call(case.criterion, inputs, dict(case.parameters), case.dtype, device, mode, tuple(wrt))
 
 
-def run_stack(
-    adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
-) -> Answers:
-    """Every case of `stack` through `adapter`, one call each. Whatever the adapter does, the run goes on."""
-    dtype = DTYPES[stack.dtype]
+def run_calls(adapter: Adapter, calls: Sequence[Call], shapes: Mapping[str, Shapes]) -> Answers:
+    """What an adapter answers to calls of one dtype and of these shapes. Whatever it does, the run goes on."""
+    dtype = DTYPES[calls[0].dtype]
     arrays = {name: np.zeros(shape, dtype) for name, (_, shape) in shapes.items()}
-    answers = Answers(arrays, [{} for _ in range(len(stack))])
+    answers = Answers(arrays, [{} for _ in calls])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        for k in range(len(stack)):
-            output = run_call(adapter, call_of(stack[k], wrt, device, mode))
+        for k, call in enumerate(calls):
+            output = run_call(adapter, call)
             if isinstance(output, Problem):
                 answers.problems[k][""] = output
             else:
                 _take(output, answers, shapes, k, dtype)
     answers.warnings = {f"{item.category.__name__}: {item.message}" for item in caught}
     return answers
+
+
+def run_stack(
+    adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
+) -> Answers:
+    """Every case of `stack` through `adapter`, one call each."""
+    return run_calls(adapter, [call_of(stack[k], wrt, device, mode) for k in range(len(stack))], shapes)
 
 
 def run_call(adapter: Adapter, call: Call) -> Output | Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -93,16 +93,26 @@ class CellJudge:
     def judge_stack(self, stack: Stack) -> dict[str, float]:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
+        wrt = self.wrt(tuple(stack.inputs))
+        answers = self._judged_answers(stack, wrt)
+        return self.take(stack, wrt, answers, lambda: self._judged(stack, wrt, answers))
+
+    def take(
+        self,
+        stack: Stack,
+        wrt: tuple[str, ...],
+        answers: Answers,
+        judge_answers: Callable[[], tuple[dict[str, Numbers], dict[str, Judged]]],
+    ) -> dict[str, float]:
+        """`judge_stack`, of answers that are there; the verdicts are asked for if there are any."""
         self.recipes += 1
         self.cases += len(stack)
-        wrt = self.wrt(tuple(stack.inputs))
         for output in ("value", *wrt):
             self.tally(check_of_output(output)).recipes += 1
-        answers = self._judged_answers(stack, wrt)
         if answers.are_unsupported:  # the reference would be worked out for nothing
             self._note_all_unsupported(("value", *wrt), answers)
             return {}
-        numbers, judged = self._judged(stack, wrt, answers)
+        numbers, judged = judge_answers()
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
@@ -114,7 +124,7 @@ class CellJudge:
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
-        return self._numbers(stack, wrt), self._judged_answers(stack, wrt)
+        return self.numbers(stack, wrt), self._judged_answers(stack, wrt)
 
     def yardstick(self, stack: Stack, wrt: Sequence[str]) -> Yardstick | None:
         """The framework's answers in a wider dtype, if the stack's is a narrow one and it offers both."""
@@ -122,7 +132,7 @@ class CellJudge:
         if size > MOST_MEASURED or not has_yardstick(stack.dtype, self.environment.dtypes):
             return None
         wide = widened(stack)
-        return Yardstick(stack, self._answers(wide, wrt), lambda: self._numbers(wide, wrt))
+        return Yardstick(stack, self._answers(wide, wrt), lambda: self.numbers(wide, wrt))
 
     def _judged(
         self, stack: Stack, wrt: Sequence[str], answers: Answers
@@ -134,7 +144,7 @@ class CellJudge:
             judged = self._compared(found, answers, stack.dtype)
             if all((item.severity == AGREES).all() for item in judged.values()):
                 return self._certified(stack, found), judged
-        numbers = self._numbers(stack, wrt)
+        numbers = self.numbers(stack, wrt)
         return numbers, self._compared(numbers, answers, stack.dtype)
 
     def _compared(self, numbers: dict[str, Numbers], answers: Answers, dtype: str) -> dict[str, Judged]:
@@ -145,7 +155,8 @@ class CellJudge:
     def _formula_alone(self) -> Spec:
         return replace(self.spec, forms=())
 
-    def _numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+    def numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+        """The reference's numbers for a stack, certified."""
         return self._certified(stack, self._evaluated(self.spec, stack, wrt))
 
     def _evaluated(self, spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
@@ -290,7 +301,12 @@ class CellJudge:
     def retry(self, case: Case, check: str) -> Finding | None:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""
         probe = self.anew()
-        probe.judge_stack(Stack.of(case))
+        if check.startswith("consistency."):
+            from conformance.suite.consistency import retry_consistency
+
+            retry_consistency(probe, case, check)
+        else:
+            probe.judge_stack(Stack.of(case))
         tally = probe.tallies.get(check)
         return None if tally is None or tally.new is None else tally.worst
 

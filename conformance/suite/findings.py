@@ -35,6 +35,7 @@ def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
         "ratio": finding.ratio if finding.ratio == finding.ratio and finding.ratio != float("inf") else None,
         "sentence": headline("", finding).strip(),
         "command": command,
+        **({"asked": finding.how} if finding.how else {}),
     }
 
 

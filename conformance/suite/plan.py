@@ -17,6 +17,7 @@ from conformance.errors import AdapterError, FileError, UsageError
 from conformance.record.model import Cell
 from conformance.spec import load_specs, specs_folder
 from conformance.spec.model import Spec
+from conformance.suite.consistency import consistency_checks
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
@@ -63,6 +64,7 @@ class Plan:
         names = [check_of_output(output) for output in ("value", *gradients)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
         names += [f"invalid.{id_}" for id_ in invalid_checks(spec)]
+        names += [f"consistency.{name}" for name in consistency_checks(spec)]
         return [f"{cell.id}/{name}" for name in names]
 
 

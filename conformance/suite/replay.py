@@ -15,6 +15,7 @@ from conformance.record.model import Cell
 from conformance.record.results import read_results
 from conformance.spec import Spec, load_specs, specs_folder
 from conformance.suite.cell import CellJudge
+from conformance.suite.consistency import retry_consistency
 from conformance.suite.run import judge_named
 from conformance.verdict.compare import DIFFERS, NAMES
 
@@ -55,7 +56,11 @@ def _again(
             raise UsageError(f"this version of the suite has no {name} for {cell.criterion}")
         again = named
     else:
-        judge.judge_stack(Stack.of(_case_of(spec, witness)))
+        case = _case_of(spec, witness)
+        if name.startswith("consistency."):
+            retry_consistency(judge, case, name)
+        else:
+            judge.judge_stack(Stack.of(case))
         again = next(item for item in judge.checks(minimise=False) if item.check == name)
     print(again.message or f"{check['id']}: {again.outcome} ({witness['kind']} witness)")
     return again.outcome

@@ -12,10 +12,11 @@ from typing import Any
 from conformance.cases.bench import Bench
 from conformance.cases.case import Stack
 from conformance.cases.invalid import invalid_checks
-from conformance.cases.plan import for_each_stack
+from conformance.cases.plan import consistency_stacks, for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
 from conformance.suite.cell import CellJudge
+from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
 from conformance.suite.invalid import judge_invalid
 from conformance.suite.plan import Framework, Plan
@@ -46,7 +47,7 @@ class CellResult:
 
 
 def judge_cell(plan: Plan, cell: Cell) -> CellResult:
-    """Every check of a cell: frozen witnesses first, then generated cases, edge cases and invalid inputs."""
+    """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input."""
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
@@ -59,6 +60,8 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
     _replay_witnesses(plan, cell, framework, judge, result)
     drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
+    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed):
+        judge_consistency(judge, stack)
     result.checks = judge.checks()
     result.checks += _named(judge, plan.options.seed)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
@@ -113,7 +116,7 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
     comes to, and whether the known difference is still there, so that no draw of cases has to."""
     for entry, witness in _frozen(cell, framework, judge):
         if not witness.is_named:  # those are judged in any case
-            judge.judge_stack(Stack.of(witness_case(witness, judge.spec)))
+            _judge_witness(judge, witness)
         seen, inside = _is_seen(_judge(plan, cell, [entry]), witness)
         if entry.unsteady and not seen:
             continue
@@ -135,12 +138,20 @@ def _frozen(cell: Cell, framework: Framework, judge: CellJudge) -> Iterator[tupl
                 yield entry, witness
 
 
+def _judge_witness(judge: CellJudge, witness: Witness) -> None:
+    case = witness_case(witness, judge.spec)
+    if witness.is_consistency:
+        retry_consistency(judge, case, witness.check)
+    else:
+        judge.judge_stack(Stack.of(case))
+
+
 def _is_seen(probe: CellJudge, witness: Witness) -> tuple[bool, bool]:
     """Whether a witness comes to more than agreement, and whether the known differences of `probe` cover it."""
     if witness.is_named:
         judge_named(probe, witness.check)
     else:
-        probe.judge_stack(Stack.of(witness_case(witness, probe.spec)))
+        _judge_witness(probe, witness)
     tally = probe.tallies.get(witness.check)
     return tally is not None and tally.outcome in NAMES[DIFFERS:], tally is not None and tally.new is None
 

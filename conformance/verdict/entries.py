@@ -87,6 +87,11 @@ class Witness(_Strict):
         """Whether its check has cases of its own: an edge case of the spec, or invalid input."""
         return self.check.startswith(("edge.", "invalid."))
 
+    @property
+    def is_consistency(self) -> bool:
+        """Whether it is a case that is asked in another way."""
+        return self.check.startswith("consistency.")
+
 
 def _several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)

@@ -33,6 +33,7 @@ class Finding:
     ratio: float
     text: str = ""  # what was raised, or what is wrong with the answer's form
     recipe: str = ""  # where the case was drawn from
+    how: str = ""  # in which way it was asked that is not the usual one
 
     @property
     def drawn(self) -> str:
@@ -43,7 +44,7 @@ class Finding:
     def kind(self) -> tuple[object, ...]:
         """What a smaller case has to share with this one to show the same fault."""
         special = ("" if math.isfinite(number) else repr(number) for number in (self.wanted, self.got))
-        return self.severity, self.text[:20], *special
+        return self.severity, self.how, self.text[:20], *special
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -123,6 +124,12 @@ class Tally:
             self.regimes.setdefault(regime, Measured()).add(judged)
         if argument is not None:
             self.curve.add(argument, judged.ulps)
+
+    def measure_finding(self, finding: Finding | None) -> None:
+        """The error of a finding, where that is a number."""
+        if finding is not None and math.isfinite(finding.ulps):
+            self.worst_ulps = max(self.worst_ulps, finding.ulps)
+            self.worst_ratio = max(self.worst_ratio, finding.ratio)
 
     def note_apart(self, judged: Judged, yardstick: NDArray[np.float64], fmt: Format) -> None:
         """How far answers are from the framework's own result in float32, rounded once."""
