@@ -99,7 +99,7 @@ def why(criterion: Mapping[str, Any], check: str) -> str:
 def answer(check: Check, criterion: Mapping[str, Any]) -> str:
     """What a framework answers, in a few words; of invalid input, whether it does."""
     if check["check"].startswith("invalid."):
-        return INVALID.get(check["outcome"], check["outcome"])
+        return INVALID.get(check["outcome"], str(check["outcome"]))
     edge = criterion.get("edges", {}).get(check["check"].removeprefix("edge."), {})
     if check["outcome"] == "agrees":
         return str(edge["value"]) if "value" in edge else "as the reference, or refused"

@@ -128,8 +128,8 @@ class Tally:
     def measure_finding(self, finding: Finding | None) -> None:
         """The error of a finding, where that is a number."""
         if finding is not None and math.isfinite(finding.ulps):
-            self.worst_ulps = max(self.worst_ulps, finding.ulps)
-            self.worst_ratio = max(self.worst_ratio, finding.ratio)
+            self.measured.ulps = max(self.measured.ulps, finding.ulps)
+            self.measured.ratio = max(self.measured.ratio, finding.ratio)
 
     def note_apart(self, judged: Judged, yardstick: NDArray[np.float64], fmt: Format) -> None:
         """How far answers are from the framework's own result in float32, rounded once."""
