@@ -20,6 +20,7 @@ from conformance.record.gate import FAILED, decide, is_failing
 from conformance.record.journal import Journal
 from conformance.record.model import Cell
 from conformance.record.results import read_results, results_of, run_info, write_results
+from conformance.suite.about import criteria_of
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.suite.progress import Progress, is_wanted, terminal
@@ -110,7 +111,8 @@ class SuitePlugin:
             adapters={name: item.option for name, item in self.plan.frameworks.items()},
             specs=[str(path) for path in o.specs],
         )
-        self.journal.begin(info, [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)])
+        planned = [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)]
+        self.journal.begin(info, planned, criteria_of(self.plan))
         for cell, reason in self.plan.skipped:
             self.journal.not_run(cell, reason)
 
@@ -195,7 +197,8 @@ class SuitePlugin:
             if self.options.report:
                 from conformance.report.formats import write
 
-                write(self.options.report, [self.document])
+                files = [self.options.results.name] if self.options.results else []
+                write(self.options.report, [self.document], files=files)
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 
