@@ -74,7 +74,8 @@ class SuitePlugin:
         lines = [f"conformance: seed {self.options.seed}, effort {self.options.effort}, {len(self.plan.cells)} cells"]
         for name, framework in self.plan.frameworks.items():
             versions = ", ".join(f"{key} {value}" for key, value in framework.environment.versions.items())
-            lines.append(f"judging: {name} ({versions})")
+            where = framework.environment.details.get("interpreter", "")
+            lines.append(f"judging: {name} ({versions})" + (f" in {where}" if where else ""))
         if self.options.default_framework:
             there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
             say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
@@ -193,7 +194,8 @@ class SuitePlugin:
             terminalreporter.write_line(f"warned: {text}")
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """The verdict is the last line."""
+        """The workers end, and the verdict is the last line."""
+        self.plan.close()
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if self.document is not None and reporter is not None:
             reporter.write_line(self.document["run"]["verdict"])

@@ -95,6 +95,11 @@ class Tally:
         if self.smallest is None or (fresh, -finding.case.size) > (self._fresh_smallest, -self.smallest.case.size):
             self.smallest, self._fresh_smallest = finding, fresh
 
+    def leave_out(self, cases: int) -> None:
+        """Cases that were drawn and not run: an error that no known difference covers."""
+        self.counts["not run"] += cases
+        self.new_counts["error"] += cases
+
     _fresh_worst: tuple[bool, int, int] = (False, 0, 0)
     _fresh_smallest: tuple[bool, int, int] = (False, 0, 0)
 
