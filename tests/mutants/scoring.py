@@ -95,8 +95,8 @@ def outcomes_of(
     plan = Plan(options, {criterion: spec_for(criterion)}, {adapter.name: framework}, [cell])
     made: list[Watched] = []
 
-    def watched(*given: Any) -> Watched:
-        made.append(Watched(*given))
+    def watched(*given: Any, **named: Any) -> Watched:
+        made.append(Watched(*given, **named))
         made[-1].right = right
         return made[-1]
 
