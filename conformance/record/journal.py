@@ -1,6 +1,6 @@
 """The journal: a run as it goes, one JSON line at a time. What is on disk survives whatever ends the process.
 
-{"journal": 1, "run": {…}, "plan": [cell, …]}              first line
+{"journal": 1, "run": {…}, "plan": [cell, …], "criteria": {…}}   first line
 {"cell": id, "seconds": s, "checks": […], "reference": {…}}  a cell was judged
 {"cell": id, "reason": "…"}                                a planned cell did not run, and why
 {"end": {"seconds": s, "stale": […], "complete": true}}    last line, unless the run was cut off
@@ -27,6 +27,7 @@ class Record:
 
     run: dict[str, Any] = field(default_factory=dict)
     plan: list[str] = field(default_factory=list)
+    criteria: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each says: title, formula, …
     judged: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell id -> {"seconds", "checks", "reference"}
     not_run: dict[str, str] = field(default_factory=dict)  # cell id -> reason
     end: dict[str, Any] | None = None  # None: the run did not come to its end
@@ -39,6 +40,7 @@ class Record:
         """
         if "journal" in line:
             self.run, self.plan = dict(line["run"]), list(line["plan"])
+            self.criteria = dict(line.get("criteria", {}))
         elif "end" in line:
             self.end = dict(line["end"])
         elif "reason" in line:
@@ -61,9 +63,16 @@ class Journal:
         if self.path is not None:
             self._file = _open(self.path)
 
-    def begin(self, run: Mapping[str, Any], plan: Iterable[Cell | str]) -> None:
-        """Write what is run and everything that is planned, the cells that were filtered out too."""
-        self._write({"journal": VERSION, "run": run, "plan": [_id(cell) for cell in plan]})
+    def begin(
+        self,
+        run: Mapping[str, Any],
+        plan: Iterable[Cell | str],
+        criteria: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Write what is run and everything that is planned, the cells that were filtered out too; and what the criteria
+        say, for reports."""
+        more = {} if criteria is None else {"criteria": criteria}
+        self._write({"journal": VERSION, "run": run, "plan": [_id(cell) for cell in plan], **more})
 
     def judged(
         self,

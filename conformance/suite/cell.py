@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from conformance.adapter import Adapter, Binding, Difference, Environment
+from conformance.cases.argument import arguments
 from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
@@ -20,28 +19,15 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, script_of, witness
+from conformance.suite.findings import finding_of, kept, script_of, witness
+from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full
 from conformance.verdict.tally import WRITTEN, Finding, Tally
-
-
-@dataclass
-class Seconds:
-    """Where the time went: the reference, the framework's own calls (adapter included), the verdict."""
-
-    reference: float = 0.0
-    framework: float = 0.0
-    verdict: float = 0.0
-
-    @contextmanager
-    def spent(self, what: str) -> Iterator[None]:
-        """Adds the time of a block to `what`."""
-        start = time.perf_counter()
-        yield
-        setattr(self, what, getattr(self, what) + time.perf_counter() - start)
+from conformance.worker.isolated import Isolated
+from conformance.worker.limits import DEATHS_TO_SHRINK, MOST_DEATHS
 
 
 @dataclass
@@ -61,15 +47,19 @@ class CellJudge:
     ways: Ways = field(default_factory=Ways)  # which the reference's numbers went
     recipes: int = 0
     cases: int = 0
+    isolated: Isolated | None = None
+    deaths: int = 0  # of workers
+
+    @cached_property
+    def careful(self) -> Adapter:
+        """The adapter for calls that may crash: in a worker, if there is one to be had."""
+        adapter = self.adapter if self.isolated is None else self.isolated.adapter
+        self.warnings |= set() if self.isolated is None else {self.isolated.warning} - {""}
+        return adapter
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
         return tuple(name for name in self.spec.differentiable if name in present and name in self.offered)
-
-    @cached_property
-    def careful(self) -> Adapter:
-        """The adapter for calls out of domain, which may end more than the call."""
-        return self.adapter
 
     @cached_property
     def documented(self) -> tuple[Difference, ...]:
@@ -93,6 +83,8 @@ class CellJudge:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
         wrt = self.wrt(tuple(stack.inputs))
+        if self.deaths >= MOST_DEATHS:
+            return self._left_out(("value", *wrt), len(stack))
         answers = self._judged_answers(stack, wrt)
         return self.take(stack, wrt, answers, lambda: self._judged(stack, wrt, answers))
 
@@ -179,14 +171,25 @@ class CellJudge:
             for found in answers.problems:
                 self.note_unsupported(self.tally(check), check, found[""])
 
+    def _left_out(self, outputs: Sequence[str], cases: int) -> dict[str, float]:
+        """Cases that are left out after too many deaths; known differences that cover the deaths do not cover them."""
+        self.warnings.add(f"workers died {MOST_DEATHS} times: the rest of the generated cases did not run")
+        for check in map(check_of_output, outputs):
+            self.tally(check).leave_out(cases)
+        return {}
+
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
         with self.seconds.spent("framework"):
-            return run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+            answers = run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+        self.deaths += answers.deaths
+        return answers
 
     def anew(self) -> CellJudge:
         """A judge of the same cell that has judged nothing yet."""
-        return CellJudge(self.spec, self.adapter, self.environment, self.cell, self.known, self.command)
+        return CellJudge(
+            self.spec, self.adapter, self.environment, self.cell, self.known, self.command, isolated=self.isolated
+        )
 
     def tally(self, check: str) -> Tally:
         """The tally of a check."""
@@ -206,7 +209,7 @@ class CellJudge:
         tally = self.tally(check)
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
-            tally.measure(judged)
+            tally.measure(judged, stack.regime, arguments(self.spec, stack) if output == "value" else None)
             if judged.at_kink.any():
                 self._note_conventions(stack, tally, output, judged)
             tally.note_multiple(output, judged)
@@ -260,12 +263,14 @@ class CellJudge:
             tally.outcome,
             new=tally.new,
             recipes=tally.recipes,
-            cases=sum(tally.counts.values()),
+            cases=sum(tally.counts.values()) - tally.counts["not run"],
             counts=dict(sorted(tally.counts.items())),
             undecided=dict(sorted(tally.undecided.items())),
             apart_ulp=tally.apart,
-            worst_ulp=tally.worst_ulps,
-            worst_ratio=tally.worst_ratio,
+            worst_ulp=tally.measured.ulps,
+            worst_ratio=tally.measured.ratio,
+            regimes={name: kept(item) for name, item in sorted(tally.regimes.items())},
+            curve=tally.curve.points,
             known=sorted(tally.known),
             message=self.messages.get(name, "") if tally.outcome == "unsupported" else "",
         )
@@ -285,11 +290,11 @@ class CellJudge:
         from conformance.cases.shrink import minimise
 
         assert tally.smallest is not None
-        best = tally.smallest
+        best, deaths = tally.smallest, self.deaths
 
         def still(case: Case) -> bool:
             nonlocal best
-            found = self.retry(case, check)
+            found = self.retry(case, check) if self.deaths < deaths + DEATHS_TO_SHRINK else None
             if found is not None and found.kind == best.kind:
                 best = found
                 return True
@@ -307,6 +312,7 @@ class CellJudge:
             retry_consistency(probe, case, check)
         else:
             probe.judge_stack(Stack.of(case))
+        self.deaths += probe.deaths
         tally = probe.tallies.get(check)
         return None if tally is None or tally.new is None else tally.worst
 

@@ -19,7 +19,13 @@ FAIL_ON = ("new", "required", "inaccurate", "none")
 
 # name, action, metavar, help: the pytest plugin and the command line register the same ones
 OPTIONS: tuple[tuple[str, str, str, str], ...] = (
-    ("--framework", "append", "NAME", "framework to judge: a built-in name or module:Class (repeats; default: numpy)"),
+    (
+        "--framework",
+        "append",
+        "NAME",
+        "framework to judge: a built-in name or module:Class; NAME@PYTHON runs it in another interpreter"
+        " (repeats; default: numpy)",
+    ),
     ("--criterion", "append", "GLOB", "only these criteria (repeats)"),
     ("--dtype", "append", "DTYPE", f"only these dtypes: {', '.join(DTYPES)} (repeats)"),
     ("--device", "append", "DEVICE", "cpu or cuda (repeats; default: cpu)"),

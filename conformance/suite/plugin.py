@@ -20,6 +20,7 @@ from conformance.record.gate import FAILED, decide, is_failing
 from conformance.record.journal import Journal
 from conformance.record.model import Cell
 from conformance.record.results import read_results, results_of, run_info, write_results
+from conformance.suite.about import criteria_of
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.suite.progress import Progress, is_wanted, terminal
@@ -81,7 +82,8 @@ class SuitePlugin:
         lines = [f"conformance: seed {self.options.seed}, effort {self.options.effort}, {len(self.plan.cells)} cells"]
         for name, framework in self.plan.frameworks.items():
             versions = ", ".join(f"{key} {value}" for key, value in framework.environment.versions.items())
-            lines.append(f"judging: {name} ({versions})")
+            where = framework.environment.details.get("interpreter", "")
+            lines.append(f"judging: {name} ({versions})" + (f" in {where}" if where else ""))
         if self.options.default_framework:
             there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
             say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
@@ -109,7 +111,8 @@ class SuitePlugin:
             adapters={name: item.option for name, item in self.plan.frameworks.items()},
             specs=[str(path) for path in o.specs],
         )
-        self.journal.begin(info, [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)])
+        planned = [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)]
+        self.journal.begin(info, planned, criteria_of(self.plan))
         for cell, reason in self.plan.skipped:
             self.journal.not_run(cell, reason)
 
@@ -194,7 +197,8 @@ class SuitePlugin:
             if self.options.report:
                 from conformance.report.formats import write
 
-                write(self.options.report, [self.document])
+                files = [self.options.results.name] if self.options.results else []
+                write(self.options.report, [self.document], files=files)
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 
@@ -211,7 +215,8 @@ class SuitePlugin:
             terminalreporter.write_line(f"warned: {text}")
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """The verdict is the last line."""
+        """The workers end, and the verdict is the last line."""
+        self.plan.close()
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if self.document is not None and reporter is not None:
             reporter.write_line(self.document["run"]["verdict"])

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.adapter import Adapter
 from conformance.adapter.load import load_adapter
 from conformance.cases.case import Case, Stack
 from conformance.cases.plan import bulk_case
@@ -20,6 +19,7 @@ from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import retry_consistency
 from conformance.suite.run import judge_named
 from conformance.verdict.compare import DIFFERS, NAMES
+from conformance.worker.isolated import Isolated
 
 
 def replay(results: Path, check_id: str) -> int:
@@ -32,14 +32,20 @@ def replay(results: Path, check_id: str) -> int:
     found = _found(document, results, check_id)
     cell = Cell(*(found[name] for name in ("criterion", "framework", "device", "mode", "dtype")))
     options = document["run"].get("options", {})
-    specs = load_specs([specs_folder(), *(Path(path) for path in options.get("specs", []))])
+    folders = [Path(path) for path in options.get("specs", [])]
+    specs = load_specs([specs_folder(), *folders])
     if cell.criterion not in specs:
         raise UsageError(f"this version of the suite has no criterion {cell.criterion!r}")
-    adapter = load_adapter(options.get("adapters", {}).get(cell.framework, cell.framework))
+    option = options.get("adapters", {}).get(cell.framework, cell.framework)
+    adapter = load_adapter(option, folders)
     if hasattr(adapter, "specs"):
         adapter.specs = specs
     seed = int(document["run"].get("seed", 0))
-    outcomes = [_again(specs[cell.criterion], adapter, cell, found, witness, seed) for witness in found["witnesses"]]
+    isolated = Isolated(adapter, adapter.environment(), option, folders)
+    command = f"conformance replay RESULTS {check_id}"
+    judge = CellJudge(specs[cell.criterion], adapter, adapter.environment(), cell, (), command, isolated=isolated)
+    outcomes = [_again(judge.anew(), found, witness, seed) for witness in found["witnesses"]]
+    isolated.close()
     still = [outcome for outcome in outcomes if outcome in NAMES[DIFFERS:]]
     said = f"STILL SO: {len(still)} of {len(outcomes)}" if still else f"NO LONGER SO: none of {len(outcomes)}"
     print(f"{said} witnesses come to {roll_up(still or [found['outcome']])}")
@@ -72,15 +78,12 @@ def _found(document: Mapping[str, Any], results: Path, check_id: str) -> Mapping
     return found
 
 
-def _again(
-    spec: Spec, adapter: Adapter, cell: Cell, check: Mapping[str, Any], witness: Mapping[str, Any], seed: int
-) -> str:
-    judge = CellJudge(spec, adapter, adapter.environment(), cell, (), f"conformance replay RESULTS {check['id']}")
-    name = check["check"]
+def _again(judge: CellJudge, check: Mapping[str, Any], witness: Mapping[str, Any], seed: int) -> str:
+    spec, name = judge.spec, check["check"]
     if name.startswith(("edge.", "invalid.")):
         named = judge_named(judge, name, seed)
         if named is None:
-            raise UsageError(f"this version of the suite has no {name} for {cell.criterion}")
+            raise UsageError(f"this version of the suite has no {name} for {spec.name}")
         again = named
     else:
         case = _case_of(spec, witness)

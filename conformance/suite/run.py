@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,7 @@ from conformance.suite.edges import applies, judge_edge
 from conformance.suite.invalid import judge_invalid
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
+from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, Witness, fault_of_witness, witness_case
 
 TRIES = 50  # of an edge case whose answer depends on what memory holds
@@ -81,14 +83,20 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
 def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:
     framework = plan.frameworks[cell.framework]
     return CellJudge(
-        plan.specs[cell.criterion], framework.adapter, framework.environment, cell, known, command_for(cell, plan)
+        plan.specs[cell.criterion],
+        framework.adapter,
+        framework.environment,
+        cell,
+        known,
+        command_for(cell, plan),
+        isolated=framework.isolated,
     )
 
 
 def command_for(cell: Cell, plan: Plan) -> str:
     """The command that repeats one cell of a run."""
     option = plan.frameworks[cell.framework].option
-    parts = ["pytest --pyargs conformance", f"--framework {option}", f"--criterion {cell.criterion}"]
+    parts = ["pytest --pyargs conformance", f"--framework {shlex.quote(option)}", f"--criterion {cell.criterion}"]
     parts += [f"--dtype {cell.dtype}", f"--device {cell.device}", f"--mode {cell.mode}"]
     parts += [f"--conformance-seed {plan.options.seed}"]
     return " ".join([*parts, f"--effort {plan.options.effort}", *(f"--specs {path}" for path in plan.options.specs)])
@@ -133,7 +141,7 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
         if entry.applies_to(framework.version) and not (seen and inside):
             why = "lies outside of its envelope" if seen else "no longer shows it"
             result.stale.append(f"{entry.id}: {which} {why} on {where}")
-        elif not seen:
+        elif not seen and not entry.is_later_than(framework.version):
             result.fixed.append(f"{entry.id}: fixed upstream? {which} no longer shows it on {where}")
 
 
@@ -177,9 +185,10 @@ def judge_named(probe: CellJudge, check: str, seed: int = 0) -> Check | None:
 def unmatched(plan: Plan) -> list[str]:
     """The known differences that speak of no check of the suite, whatever devices, modes and dtypes there are here."""
     checks = {
-        (cell.criterion, cell.framework, id_.rsplit("/", 1)[1])
+        (cell.criterion, name, id_.rsplit("/", 1)[1])
         for cell in [*plan.cells, *(cell for cell, _ in plan.skipped)]
         for id_ in plan.checks(cell)
+        for name in (cell.framework, own_name(cell.framework))
     }
     return [
         f"{entry.id}: matches no check of this suite"

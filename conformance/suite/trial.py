@@ -92,7 +92,9 @@ class Trial:
         """The answers to other calls about the same cases."""
         shapes = output_shapes(self.spec, self.stack, self.wrt if wrt is None else wrt)
         with self.judge.seconds.spent("framework"):
-            return run_calls(self.judge.adapter, calls, shapes)
+            answers = run_calls(self.judge.adapter, calls, shapes)
+        self.judge.deaths += answers.deaths
+        return answers
 
     def compare(self, numbers: Mapping[str, Numbers], answers: Answers) -> dict[str, Judged]:
         """The verdict on each output that `numbers` has."""

@@ -33,6 +33,11 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def own_name(framework: str) -> str:
+    """The adapter's own name: `torch` of `torch@2.6.0`, as one of two is called in a run that judges both."""
+    return framework.partition("@")[0]
+
+
 class Envelope(_Strict):
     """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
     comes to: the statements, in place of the formula's, that the framework is known to compute."""
@@ -165,8 +170,10 @@ class Entry(_Strict):
         return (self.checks,) if isinstance(self.checks, str) else self.checks
 
     def matches(self, check_id: str) -> bool:
-        """Whether the entry speaks of this check."""
-        return any(fnmatch.fnmatchcase(check_id, pattern) for pattern in self.patterns)
+        """Whether the entry speaks of this check; `torch` speaks of `torch@2.6.0`, too."""
+        criterion, framework, *rest = check_id.split("/")
+        ids = {check_id, "/".join([criterion, own_name(framework), *rest])}
+        return any(fnmatch.fnmatchcase(id_, pattern) for pattern in self.patterns for id_ in ids)
 
     def speaks_of(self, criterion: str) -> bool:
         """Whether a pattern names this criterion."""
@@ -176,6 +183,13 @@ class Entry(_Strict):
         """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
         try:
             return SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
+        except InvalidVersion:
+            return False
+
+    def is_later_than(self, version: str) -> bool:
+        """Whether `version` came before all that the entry's range speaks of."""
+        try:
+            return all(Version(item.version) > Version(version) for item in SpecifierSet(self.versions))
         except InvalidVersion:
             return False
 
