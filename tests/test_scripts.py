@@ -97,7 +97,9 @@ def test_every_script_of_a_run_says_what_the_run_says(document: dict[str, Any], 
             continue
         code, out = next(done)
         where = f"{check['id']}\n{script}\n{out}"
-        if "empty_batch" not in check["check"]:  # torch returns memory that was never written
+        empty = any(0 in shape for shape in witness["case"]["shapes"].values())
+        # torch's multi_margin of an empty batch returns memory that was never written
+        if not (empty and check["criterion"] == "multi_margin"):
             assert code == 1, where
             if witness["due"] == "number":
                 assert f"wanted {as_number(witness['wanted'])!r}, got {as_number(witness['got'])!r}" in out, where
