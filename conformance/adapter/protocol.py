@@ -18,6 +18,13 @@ class Unsupported(Exception):
     """
 
 
+class WorkerDied(Exception):
+    """Raised by an adapter that runs in a worker process: the call crashed it, or it hung, or used too much memory.
+
+    The message says which. It is an error, and no refusal, also where the input is out of its domain.
+    """
+
+
 @dataclass(frozen=True)
 class Environment:
     """What an adapter can run, and on what: `versions` maps package names to versions, the framework's own first."""
@@ -87,7 +94,11 @@ class Output:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own."""
+    """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own.
+
+    It may have two more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
+    that it raised; and `script(call) -> str`, the call in the framework's own words (docs/adapters.md).
+    """
 
     name: str
 

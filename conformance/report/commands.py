@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from conformance.errors import UsageError
 from conformance.record.baseline import compare
 from conformance.record.results import read_results
+from conformance.report.formats import FORMATS, render, write
 from conformance.report.terminal import changes_text
 from conformance.report.view import label
 from conformance.report.words import clean
@@ -16,15 +18,21 @@ from conformance.report.words import clean
 Doc = Mapping[str, Any]
 
 
-def report(paths: Sequence[Path | str], out: Path | str) -> int:
-    """0, after writing one HTML page on all of these results files.
+def report(paths: Sequence[Path | str], *outs: Path | str, name: str = "") -> int:
+    """0, after writing one report on all of these results files to each place, in the format `name` or by its suffix;
+    without a place, the format `name` is printed.
 
     Raises:
-        FileError: a file is not a results file, or `out` cannot be written.
+        FileError: a file is not a results file, or a place cannot be written.
+        UsageError: there is no such format, or neither place nor format is given.
     """
-    from conformance.report.html import write_report
-
-    write_report(out, [read_results(path) for path in paths], [Path(path).name for path in paths])
+    if not outs and not name:
+        raise UsageError(f"say where the report goes (-o), or what to print (--format {'|'.join(FORMATS)})")
+    docs = [read_results(path) for path in paths]
+    for out in outs:
+        write(out, docs, name)
+    if not outs:
+        print(render(docs, name), end="")
     return 0
 
 

@@ -14,7 +14,6 @@ from markupsafe import Markup
 from conformance._resources import folder
 from conformance.errors import FormulaError
 from conformance.formula.mathml import expression, program
-from conformance.record.results import write_text
 from conformance.report.detail import Exhibits, details, is_known
 from conformance.report.embed import LIMIT, embedded
 from conformance.report.findings import findings
@@ -85,15 +84,6 @@ def _mathml(printer: Any) -> Any:
             return Markup("")
 
     return mathml
-
-
-def write_report(out: Path | str, docs: Sequence[Doc], files: Sequence[str] = ()) -> None:
-    """Write the page on these results documents, whose files have these names.
-
-    Raises:
-        FileError: the place cannot be written.
-    """
-    write_text(out, render(docs, files), "the report")
 
 
 def context(docs: Sequence[Doc], is_brief: bool, room: int) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -21,28 +19,15 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, kept, witness
+from conformance.suite.findings import finding_of, kept, script_of, witness
+from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full
 from conformance.verdict.tally import WRITTEN, Finding, Tally
-
-
-@dataclass
-class Seconds:
-    """Where the time went: the reference, the framework's own calls (adapter included), the verdict."""
-
-    reference: float = 0.0
-    framework: float = 0.0
-    verdict: float = 0.0
-
-    @contextmanager
-    def spent(self, what: str) -> Iterator[None]:
-        """Adds the time of a block to `what`."""
-        start = time.perf_counter()
-        yield
-        setattr(self, what, getattr(self, what) + time.perf_counter() - start)
+from conformance.worker.isolated import Isolated
+from conformance.worker.limits import DEATHS_TO_SHRINK, MOST_DEATHS
 
 
 @dataclass
@@ -62,15 +47,19 @@ class CellJudge:
     ways: Ways = field(default_factory=Ways)  # which the reference's numbers went
     recipes: int = 0
     cases: int = 0
+    isolated: Isolated | None = None
+    deaths: int = 0  # of workers
+
+    @cached_property
+    def careful(self) -> Adapter:
+        """The adapter for calls that may crash: in a worker, if there is one to be had."""
+        adapter = self.adapter if self.isolated is None else self.isolated.adapter
+        self.warnings |= set() if self.isolated is None else {self.isolated.warning} - {""}
+        return adapter
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
         return tuple(name for name in self.spec.differentiable if name in present and name in self.offered)
-
-    @cached_property
-    def careful(self) -> Adapter:
-        """The adapter for calls out of domain, which may end more than the call."""
-        return self.adapter
 
     @cached_property
     def documented(self) -> tuple[Difference, ...]:
@@ -94,6 +83,8 @@ class CellJudge:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
         wrt = self.wrt(tuple(stack.inputs))
+        if self.deaths >= MOST_DEATHS:
+            return self._left_out(("value", *wrt), len(stack))
         answers = self._judged_answers(stack, wrt)
         return self.take(stack, wrt, answers, lambda: self._judged(stack, wrt, answers))
 
@@ -180,14 +171,25 @@ class CellJudge:
             for found in answers.problems:
                 self.note_unsupported(self.tally(check), check, found[""])
 
+    def _left_out(self, outputs: Sequence[str], cases: int) -> dict[str, float]:
+        """Cases that are left out after too many deaths; known differences that cover the deaths do not cover them."""
+        self.warnings.add(f"workers died {MOST_DEATHS} times: the rest of the generated cases did not run")
+        for check in map(check_of_output, outputs):
+            self.tally(check).leave_out(cases)
+        return {}
+
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
         with self.seconds.spent("framework"):
-            return run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+            answers = run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+        self.deaths += answers.deaths
+        return answers
 
     def anew(self) -> CellJudge:
         """A judge of the same cell that has judged nothing yet."""
-        return CellJudge(self.spec, self.adapter, self.environment, self.cell, self.known, self.command)
+        return CellJudge(
+            self.spec, self.adapter, self.environment, self.cell, self.known, self.command, isolated=self.isolated
+        )
 
     def tally(self, check: str) -> Tally:
         """The tally of a check."""
@@ -224,7 +226,7 @@ class CellJudge:
             else:
                 tally.add(
                     severity,
-                    replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
+                    replace(finding_of(stack[k], numbers, judged, k, output), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
 
@@ -241,7 +243,8 @@ class CellJudge:
             return
         covered = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k, problem.severity)
         nan, recipe = float("nan"), stack.labels.get("recipe", "")
-        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe)
+        output, due = check.removeprefix("gradient."), "answer" if problem.refused else ""
+        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe, output, due)
         tally.add(problem.severity, finding, *covered)
 
     def note_unsupported(self, tally: Tally, check: str, problem: Problem) -> None:
@@ -260,7 +263,7 @@ class CellJudge:
             tally.outcome,
             new=tally.new,
             recipes=tally.recipes,
-            cases=sum(tally.counts.values()),
+            cases=sum(tally.counts.values()) - tally.counts["not run"],
             counts=dict(sorted(tally.counts.items())),
             undecided=dict(sorted(tally.undecided.items())),
             apart_ulp=tally.apart,
@@ -277,7 +280,9 @@ class CellJudge:
         if worst is not None and tally.smallest is not None:
             smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
             check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
-            check.witnesses = [witness("smallest", smallest, self.command), witness("worst", worst, self.command)]
+            for kind, finding in (("smallest", smallest), ("worst", worst)):
+                script = script_of(finding, self.spec, self.adapter, self.cell, self.warnings)
+                check.witnesses.append(witness(kind, finding, self.command, script))
         return check
 
     def _smaller(self, check: str, tally: Tally) -> Finding:
@@ -285,11 +290,11 @@ class CellJudge:
         from conformance.cases.shrink import minimise
 
         assert tally.smallest is not None
-        best = tally.smallest
+        best, deaths = tally.smallest, self.deaths
 
         def still(case: Case) -> bool:
             nonlocal best
-            found = self.retry(case, check)
+            found = self.retry(case, check) if self.deaths < deaths + DEATHS_TO_SHRINK else None
             if found is not None and found.kind == best.kind:
                 best = found
                 return True
@@ -307,6 +312,7 @@ class CellJudge:
             retry_consistency(probe, case, check)
         else:
             probe.judge_stack(Stack.of(case))
+        self.deaths += probe.deaths
         tally = probe.tallies.get(check)
         return None if tally is None or tally.new is None else tally.worst
 

@@ -37,6 +37,7 @@ from conformance.suite.cell import CellJudge
 from conformance.suite.findings import finding_of
 from conformance.suite.trial import Trial, Verdict, worst
 from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, UNDECIDED, judge
+from conformance.worker.limits import MOST_DEATHS
 
 Rounds = Iterator[list[Verdict]]  # a list for each way of asking, of a verdict for each case
 
@@ -263,8 +264,12 @@ def judge_consistency(judge_of: CellJudge, stack: Stack, names: Sequence[str] | 
 
     Where a reduction is taken, the checks that need the losses themselves leave the stack out, unless named.
     """
-    trial = Trial(judge_of, stack)
     chosen = consistency_checks(judge_of.spec) if names is None else names
+    if judge_of.deaths >= MOST_DEATHS:  # of workers: see CellJudge.judge_stack
+        for name in chosen:
+            judge_of.tally(f"consistency.{name}").leave_out(len(stack))
+        return
+    trial = Trial(judge_of, stack)
     if names is None:
         chosen = [name for name in chosen if name not in UNREDUCED or trial.unreduced is trial]
         judge_of.take(stack, trial.wrt, trial.answers, lambda: (trial.numbers, trial.judged))

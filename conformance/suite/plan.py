@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from conformance.spec.model import Spec
 from conformance.suite.consistency import consistency_checks
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
+from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
+from conformance.worker.isolated import Isolated
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Framework:
     environment: Environment
     known: tuple[Entry, ...]
     option: str  # what --framework called it
+    isolated: Isolated | None = None  # the adapter for calls that may crash
 
     def binding(self, criterion: str) -> Binding | None:
         """The adapter's binding for a criterion; one that raises is bound to nothing, and its calls will say why."""
@@ -67,6 +71,12 @@ class Plan:
         names += [f"consistency.{name}" for name in consistency_checks(spec)]
         return [f"{cell.id}/{name}" for name in names]
 
+    def close(self) -> None:
+        """Ends the workers, if there are any."""
+        for framework in self.frameworks.values():
+            if framework.isolated is not None:
+                framework.isolated.close()
+
 
 def make_plan(options: Options) -> Plan:
     """The plan that `options` ask for.
@@ -76,13 +86,7 @@ def make_plan(options: Options) -> Plan:
     """
     specs = load_specs([specs_folder(), *options.specs])
     wanted = options.wanted(specs)
-    frameworks: dict[str, Framework] = {}
-    for item in (_framework(name, options) for name in options.frameworks):
-        if item.adapter.name in frameworks:
-            other = frameworks[item.adapter.name].option
-            both = f"--framework {other} and --framework {item.option}"
-            raise UsageError(f"{both} are both named {item.adapter.name!r}; judge them apart")
-        frameworks[item.adapter.name] = item
+    frameworks = _by_name([_framework(name, options) for name in options.frameworks])
     for item in frameworks.values():
         if hasattr(item.adapter, "specs"):
             item.adapter.specs = specs  # the built-in numpy computes the formulas of this run
@@ -100,6 +104,22 @@ def make_plan(options: Options) -> Plan:
                             plan.skipped.append((cell, reason))
     _check_known(plan)
     return plan
+
+
+def _by_name(found: Sequence[Framework]) -> dict[str, Framework]:
+    """The frameworks by the names that their checks bear: the adapter's own, or `torch@2.6.0` for one in another
+    interpreter where a second one has the same name."""
+    shared = Counter(item.adapter.name for item in found)
+    frameworks: dict[str, Framework] = {}
+    for item in found:
+        name = item.adapter.name
+        if shared[name] > 1 and "@" in item.option:
+            name = f"{name}@{item.version.partition('+')[0].replace('/', '-')}"
+        if name in frameworks:
+            both = f"--framework {frameworks[name].option} and --framework {item.option}"
+            raise UsageError(f"{both} are both named {name!r}; judge them apart")
+        frameworks[name] = item
+    return frameworks
 
 
 def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: tuple[str, ...]) -> str | None:
@@ -120,7 +140,7 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
 def _framework(name: str, options: Options) -> Framework:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a framework's own import warnings are not ours to judge
-        adapter = load_adapter(name)
+        adapter = load_adapter(name, options.specs)
         try:
             environment = adapter.environment()
         except Exception as error:
@@ -129,20 +149,21 @@ def _framework(name: str, options: Options) -> Framework:
     if not isinstance(environment, Environment):
         given = type(environment).__name__
         raise AdapterError(f"the adapter {name!r} does not say what it runs on: environment() gave {given}")
-    if "/" in adapter.name or not adapter.name:
-        raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash")
+    if {"/", "@"} & set(adapter.name) or not adapter.name:
+        raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash or @")
     built_in = folder("adapters") / f"{adapter.name}.known.yaml"
     entries: list[Entry] = []
     for path in (*((built_in,) if built_in.is_file() else ()), *options.known):
         entries += [entry for entry in read_known(path) if _speaks_of(entry, adapter.name, path)]
-    return Framework(adapter, environment, tuple(entries), name)
+    isolated = Isolated(adapter, environment, name, options.specs)
+    return Framework(adapter, environment, tuple(entries), name, isolated)
 
 
 def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
     for pattern in entry.patterns:
         if pattern.count("/") != 5:
             raise FileError(f"{path}: {entry.id}: {pattern!r} is not criterion/framework/device/mode/dtype/check")
-    return any(pattern.split("/")[1] in {framework, "*"} for pattern in entry.patterns)
+    return any(own_name(pattern.split("/")[1]) in {framework, "*"} for pattern in entry.patterns)
 
 
 def _check_known(plan: Plan) -> None:

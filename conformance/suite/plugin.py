@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from conformance.record.results import read_results, results_of, run_info, write
 from conformance.suite.about import criteria_of
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
-from conformance.suite.run import CellResult, judge_cell, unmatched
+from conformance.suite.progress import Progress, is_wanted, terminal
+from conformance.suite.run import CellResult, expired, judge_cell, unmatched
 
 SUITE = pytest.StashKey["SuitePlugin"]()
 PROPERTY = "conformance"
@@ -44,6 +47,9 @@ class SuitePlugin:
         self.deselected: set[str] = set()
         self._started = time.perf_counter()
         self.journal = Journal(None if self.is_worker else self._journal_path())
+        collects = getattr(config.option, "collectonly", False)
+        live = not self.is_worker and not collects and is_wanted(getattr(config.option, "verbose", 0), os.environ)
+        self.progress = Progress(len(self.plan.cells), terminal() if live else None)
         config.stash[SUITE] = self
 
     def _journal_path(self) -> Path | None:
@@ -52,7 +58,8 @@ class SuitePlugin:
 
     def judge(self, cell: Cell) -> CellResult:
         """What one cell came to."""
-        return judge_cell(self.plan, cell)
+        self.progress.begins(cell)
+        return judge_cell(self.plan, cell, self.progress.judged)
 
     def failing(self, result: CellResult) -> list[str]:
         """Why a cell fails the run: a message for each check, and each known difference that is stale."""
@@ -75,7 +82,8 @@ class SuitePlugin:
         lines = [f"conformance: seed {self.options.seed}, effort {self.options.effort}, {len(self.plan.cells)} cells"]
         for name, framework in self.plan.frameworks.items():
             versions = ", ".join(f"{key} {value}" for key, value in framework.environment.versions.items())
-            lines.append(f"judging: {name} ({versions})")
+            where = framework.environment.details.get("interpreter", "")
+            lines.append(f"judging: {name} ({versions})" + (f" in {where}" if where else ""))
         if self.options.default_framework:
             there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
             say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
@@ -122,13 +130,23 @@ class SuitePlugin:
             self.journal.not_run(data["cell"], data["fault"])
             return
         self.journal.judged(data["cell"], data["seconds"].get("total", 0.0), data["checks"], data["reference"])
+        changes = self._changes(data["checks"])
+        failing = sum(is_failing(check, self.options.fail_on, changes) for check in data["checks"])
+        self.progress.ends(data["cell"], data["cases"], failing)
         self.stale.update(dict.fromkeys(data["stale"]))
         self.fixed.update(dict.fromkeys(data["fixed"]))
         self.warned.update(dict.fromkeys(f"{data['cell']}: {text}" for text in data["warnings"]))
 
+    def pytest_report_teststatus(self, report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
+        """No letter for a cell where a line tells how far the run is."""
+        if self.progress.out is None or report.when != "call":
+            return None
+        return report.outcome, "", report.outcome.upper()
+
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Cells that -k or a node id left out."""
-        cells = (getattr(item, "callspec", None) for item in items)
+        cells = [getattr(item, "callspec", None) for item in items]
+        self.progress.total -= len(cells)
         self.deselected.update(spec.params["cell"].id for spec in cells if spec is not None and "cell" in spec.params)
 
     @pytest.hookimpl(optionalhook=True)
@@ -149,6 +167,7 @@ class SuitePlugin:
             worker.workeroutput["conformance_deselected"] = sorted(self.deselected)
         if self.is_worker or session.config.option.collectonly:
             return
+        self.progress.close()
         self._finish()
         assert self.document is not None
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
@@ -156,7 +175,7 @@ class SuitePlugin:
             session.exitstatus = FAILED if self.faulty else decision.exit_code or session.exitstatus
 
     def _finish(self) -> None:
-        stale = [*self.stale, *unmatched(self.plan)]
+        stale = [*self.stale, *unmatched(self.plan), *expired(self.plan, datetime.now(UTC).date())]
         # A cell that is missing for no known reason (its test broke, or -x ended the run) leaves the run incomplete.
         for cell in sorted({cell.id for cell in self.plan.cells} - self.journal.record.judged.keys()):
             if self.interrupted or cell in self.deselected:
@@ -176,10 +195,9 @@ class SuitePlugin:
                 if self.document["run"]["complete"] and self.journal.path:
                     self.journal.path.unlink(missing_ok=True)  # all of it stands in the results
             if self.options.report:
-                from conformance.report.html import write_report
+                from conformance.report.formats import write
 
-                results = [self.options.results.name] if self.options.results else []
-                write_report(self.options.report, [self.document], results)
+                write(self.options.report, [self.document])
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 
@@ -196,7 +214,8 @@ class SuitePlugin:
             terminalreporter.write_line(f"warned: {text}")
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """The verdict is the last line."""
+        """The workers end, and the verdict is the last line."""
+        self.plan.close()
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if self.document is not None and reporter is not None:
             reporter.write_line(self.document["run"]["verdict"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
 
 from conformance.cases.bench import Bench
@@ -21,6 +23,7 @@ from conformance.suite.edges import applies, judge_edge
 from conformance.suite.invalid import judge_invalid
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
+from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, Witness, fault_of_witness, witness_case
 
 TRIES = 50  # of an edge case whose answer depends on what memory holds
@@ -46,8 +49,9 @@ class CellResult:
         return {**asdict(self), "cell": self.cell.id}
 
 
-def judge_cell(plan: Plan, cell: Cell) -> CellResult:
-    """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input."""
+def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cases: None) -> CellResult:
+    """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input.
+    `watch` is told how many cases each stack of generated ones had."""
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
@@ -59,7 +63,13 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
         return result
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
     _replay_witnesses(plan, cell, framework, judge, result)
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
+
+    def judged(stack: Stack) -> dict[str, float]:
+        found = judge.judge_stack(stack)
+        watch(len(stack))
+        return found
+
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged)
     for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed):
         judge_consistency(judge, stack)
     result.checks = judge.checks()
@@ -73,14 +83,20 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
 def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:
     framework = plan.frameworks[cell.framework]
     return CellJudge(
-        plan.specs[cell.criterion], framework.adapter, framework.environment, cell, known, command_for(cell, plan)
+        plan.specs[cell.criterion],
+        framework.adapter,
+        framework.environment,
+        cell,
+        known,
+        command_for(cell, plan),
+        isolated=framework.isolated,
     )
 
 
 def command_for(cell: Cell, plan: Plan) -> str:
     """The command that repeats one cell of a run."""
     option = plan.frameworks[cell.framework].option
-    parts = ["pytest --pyargs conformance", f"--framework {option}", f"--criterion {cell.criterion}"]
+    parts = ["pytest --pyargs conformance", f"--framework {shlex.quote(option)}", f"--criterion {cell.criterion}"]
     parts += [f"--dtype {cell.dtype}", f"--device {cell.device}", f"--mode {cell.mode}"]
     parts += [f"--conformance-seed {plan.options.seed}"]
     return " ".join([*parts, f"--effort {plan.options.effort}", *(f"--specs {path}" for path in plan.options.specs)])
@@ -125,7 +141,7 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
         if entry.applies_to(framework.version) and not (seen and inside):
             why = "lies outside of its envelope" if seen else "no longer shows it"
             result.stale.append(f"{entry.id}: {which} {why} on {where}")
-        elif not seen:
+        elif not seen and not entry.is_later_than(framework.version):
             result.fixed.append(f"{entry.id}: fixed upstream? {which} no longer shows it on {where}")
 
 
@@ -169,15 +185,29 @@ def judge_named(probe: CellJudge, check: str, seed: int = 0) -> Check | None:
 def unmatched(plan: Plan) -> list[str]:
     """The known differences that speak of no check of the suite, whatever devices, modes and dtypes there are here."""
     checks = {
-        (cell.criterion, cell.framework, id_.rsplit("/", 1)[1])
+        (cell.criterion, name, id_.rsplit("/", 1)[1])
         for cell in [*plan.cells, *(cell for cell, _ in plan.skipped)]
         for id_ in plan.checks(cell)
+        for name in (cell.framework, own_name(cell.framework))
     }
     return [
         f"{entry.id}: matches no check of this suite"
         for framework in plan.frameworks.values()
         for entry in framework.known
         if not any(_speaks_of(pattern.split("/"), check) for pattern in entry.patterns for check in checks)
+    ]
+
+
+def expired(plan: Plan, today: date) -> list[str]:
+    """The known differences of the cells to judge whose time has run out: their owners have to look at them again."""
+    return [
+        f"{entry.id}: expired on {entry.expires}, owner {entry.owner}: renew its date and reason, or take it out"
+        for framework in plan.frameworks.values()
+        for entry in framework.known
+        if entry.expires is not None
+        and entry.expires < today
+        and entry.applies_to(framework.version)
+        and any(entry.matches(id_) for cell in plan.cells for id_ in plan.checks(cell))
     ]
 
 

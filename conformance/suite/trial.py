@@ -92,7 +92,9 @@ class Trial:
         """The answers to other calls about the same cases."""
         shapes = output_shapes(self.spec, self.stack, self.wrt if wrt is None else wrt)
         with self.judge.seconds.spent("framework"):
-            return run_calls(self.judge.adapter, calls, shapes)
+            answers = run_calls(self.judge.adapter, calls, shapes)
+        self.judge.deaths += answers.deaths
+        return answers
 
     def compare(self, numbers: Mapping[str, Numbers], answers: Answers) -> dict[str, Judged]:
         """The verdict on each output that `numbers` has."""
@@ -137,7 +139,8 @@ class Trial:
         severity = int(found.severity[k, ...].max(initial=AGREES))
         if severity <= UNDECIDED:
             return Verdict(severity)
-        finding = replace(finding_of(self.stack[k], numbers[output], found, k), how=f"{how}; {check_of_output(output)}")
+        finding = finding_of(self.stack[k], numbers[output], found, k, output)
+        finding = replace(finding, how=f"{how}; {check_of_output(output)}")
         return Verdict(severity, finding, self.coverage.of(self.ids(name, output), output, found, k))
 
     def problem(self, name: str, how: str, problem: Problem, k: int) -> Verdict:

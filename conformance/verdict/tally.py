@@ -34,6 +34,10 @@ class Finding:
     text: str = ""  # what was raised, or what is wrong with the answer's form
     recipe: str = ""  # where the case was drawn from
     how: str = ""  # in which way it was asked that is not the usual one
+    output: str = "value"  # the output at fault: "value", or the input whose gradient it is
+    due: str = ""  # "number", "answer" (it raised), "refusal" (it answered); "": a script could not tell
+    bounds: tuple[float, float] = (math.nan, math.nan)  # between which the number due lies; NaN: NaN is due
+    share: float = 0.0  # of the sum over the last axis, taken out of the answer before it is compared
 
     @property
     def drawn(self) -> str:
@@ -112,6 +116,11 @@ class Tally:
             self.worst, self._fresh_worst = finding, fresh
         if self.smallest is None or (fresh, -finding.case.size) > (self._fresh_smallest, -self.smallest.case.size):
             self.smallest, self._fresh_smallest = finding, fresh
+
+    def leave_out(self, cases: int) -> None:
+        """Cases that were drawn and not run: an error that no known difference covers."""
+        self.counts["not run"] += cases
+        self.new_counts["error"] += cases
 
     _fresh_worst: tuple[bool, int, int] = (False, 0, 0)
     _fresh_smallest: tuple[bool, int, int] = (False, 0, 0)
