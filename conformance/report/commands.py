@@ -28,11 +28,11 @@ def report(paths: Sequence[Path | str], *outs: Path | str, name: str = "") -> in
     """
     if not outs and not name:
         raise UsageError(f"say where the report goes (-o), or what to print (--format {'|'.join(FORMATS)})")
-    docs = [read_results(path) for path in paths]
+    docs, files = [read_results(path) for path in paths], [Path(path).name for path in paths]
     for out in outs:
-        write(out, docs, name)
+        write(out, docs, name, files)
     if not outs:
-        print(render(docs, name), end="")
+        print(render(docs, name, files), end="")
     return 0
 
 

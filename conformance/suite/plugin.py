@@ -197,7 +197,8 @@ class SuitePlugin:
             if self.options.report:
                 from conformance.report.formats import write
 
-                write(self.options.report, [self.document])
+                files = [self.options.results.name] if self.options.results else []
+                write(self.options.report, [self.document], files=files)
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 
