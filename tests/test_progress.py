@@ -66,9 +66,7 @@ def test_it_is_drawn_in_place_and_not_too_often(monkeypatch: pytest.MonkeyPatch)
         (0, {}, False),
     ],
 )
-def test_who_wants_it(
-    verbose: int, environ: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_wants_it(verbose: int, environ: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", type("Terminal", (io.StringIO,), {"isatty": lambda self: True})())
     assert is_wanted(verbose, environ) is wanted
     monkeypatch.setattr(sys, "stderr", io.StringIO())

@@ -119,8 +119,10 @@ def _envelope(checks: Sequence[Check]) -> dict[str, Any]:
             answers.add(answer if math.isfinite(answer) else str(answer))
         elif text:
             raised.add(re.escape(text.splitlines()[0][:80]))
-    return envelope | ({"answers": sorted(answers, key=str)} if answers else {}) | (
-        {"raises": "|".join(sorted(raised))} if raised else {}
+    return (
+        envelope
+        | ({"answers": sorted(answers, key=str)} if answers else {})
+        | ({"raises": "|".join(sorted(raised))} if raised else {})
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conformance.record.baseline import Changes
 from conformance.record.causes import Cause, causes_of
 from conformance.record.model import WRONG
 from conformance.report.view import STANDINGS, label
@@ -49,12 +48,6 @@ class Found:
     def known(self) -> list[str]:
         """The known differences that cover cases of it."""
         return sorted({str(id) for check in self.checks for id in check["known"]})
-
-
-def changes_of(doc: Doc) -> Changes | None:
-    """What changed since a document's baseline, if it has one."""
-    baseline = doc["run"]["baseline"]
-    return Changes(**baseline["changes"]) if baseline else None
 
 
 def findings(docs: Sequence[Doc]) -> list[Found]:

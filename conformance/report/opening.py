@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.record.causes import changes_of
 from conformance.record.gate import standing
-from conformance.report.findings import changes_of
 from conformance.report.terminal import CHANGES
 from conformance.report.view import label, not_run, totals, unsupported
 from conformance.report.words import number, plural

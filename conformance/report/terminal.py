@@ -222,8 +222,6 @@ def changes_text(baseline: Mapping[str, Any] | None, width: int, limit: int = LI
     return lines if any(changes[key] for key in CHANGES) else [*lines, "  nothing changed"]
 
 
-def _titled(
-    title: str, lines: list[str], entries: int, limit: int, indent: str = "  ", count: str = ""
-) -> list[str]:
+def _titled(title: str, lines: list[str], entries: int, limit: int, indent: str = "  ", count: str = "") -> list[str]:
     left = [f"{indent}... and {entries - limit:,} more"] if entries > limit else []
     return [f"{title} ({count or f'{entries:,}'})", *lines, *left] if entries else []
