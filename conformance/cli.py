@@ -54,7 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     replay = _add(commands, "replay", "run a check's witnesses again, and say what they come to now", _replay)
     replay.add_argument("results", type=Path)
     replay.add_argument("id", help="a check id, such as cross_entropy/torch/cpu/eager/float32/value")
-    report = _add(commands, "report", "one HTML report of several results files", _report)
+    report = _add(
+        commands,
+        "report",
+        "one HTML report of several results files; with -o FILE.json, shards of a run as one results file",
+        _report,
+    )
     report.add_argument("results", nargs="+", type=Path)
     report.add_argument("-o", "--output", required=True, type=Path)
     diff = _add(commands, "diff", "what changed between two results files; exit code 1 when something got worse", _diff)

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.record.baseline import compare
-from conformance.record.results import read_results
+from conformance.errors import UsageError
+from conformance.record.baseline import Changes, compare
+from conformance.record.gate import decide
+from conformance.record.merge import merged
+from conformance.record.plain import dumps
+from conformance.record.results import read_results, write_text
 from conformance.report.terminal import changes_text
 from conformance.report.view import label
 from conformance.report.words import clean
@@ -17,15 +21,32 @@ Doc = Mapping[str, Any]
 
 
 def report(paths: Sequence[Path | str], out: Path | str) -> int:
-    """0, after writing one HTML page on all of these results files.
+    """0, after writing one HTML page on all of these results files, the shards of a run made into one.
+
+    Where `out` ends in .json, it becomes the results file of the one run that they are shards of, whose verdict is
+    printed; the exit code is that run's.
 
     Raises:
         FileError: a file is not a results file, or `out` cannot be written.
+        UsageError: shards do not fit together, or a results file is wanted of more than one run.
     """
+    docs = merged([read_results(path) for path in paths])
+    if Path(out).suffix == ".json":
+        return _write_one(docs, out)
     from conformance.report.html import write_report
 
-    write_report(out, [read_results(path) for path in paths])
+    write_report(out, docs)
     return 0
+
+
+def _write_one(docs: Sequence[Doc], out: Path | str) -> int:
+    if len(docs) > 1:
+        raise UsageError(f"{out} holds the results of one run, and these are {len(docs)}; shards of a run become one")
+    run = docs[0]["run"]
+    changes = Changes(**run["baseline"]["changes"]) if run["baseline"] else None
+    write_text(out, dumps(docs[0], indent=1) + "\n", "-o")
+    print(run["verdict"])
+    return decide(docs[0], run["fail_on"], changes).exit_code
 
 
 def diff(old: Path | str, new: Path | str, width: int | None = None) -> int:

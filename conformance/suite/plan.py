@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from conformance.adapter.load import load_adapter
 from conformance.cases.bind import check_of_output
 from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError, FileError, UsageError
+from conformance.record.identity import digest_of
 from conformance.record.model import Cell
 from conformance.spec import load_specs, specs_folder
 from conformance.spec.model import Spec
+from conformance.suite.cost import shares
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
@@ -29,6 +32,7 @@ class Framework:
     environment: Environment
     known: tuple[Entry, ...]
     option: str  # what --framework called it
+    source: str = ""  # a digest of the adapter's own module
 
     def binding(self, criterion: str) -> Binding | None:
         """The adapter's binding for a criterion; one that raises is bound to nothing, and its calls will say why."""
@@ -64,8 +68,8 @@ class Plan:
         return [f"{cell.id}/{name}" for name in names]
 
 
-def make_plan(options: Options) -> Plan:
-    """The plan that `options` ask for.
+def make_plan(options: Options, load: Callable[[str], Adapter] = load_adapter) -> Plan:
+    """The plan that `options` ask for, with adapters that `load` finds.
 
     Raises:
         ConformanceError: an unknown criterion or framework, a wrong spec, a wrong known-differences file.
@@ -73,7 +77,7 @@ def make_plan(options: Options) -> Plan:
     specs = load_specs([specs_folder(), *options.specs])
     wanted = options.wanted(specs)
     frameworks: dict[str, Framework] = {}
-    for item in (_framework(name, options) for name in options.frameworks):
+    for item in (framework_of(name, options, load) for name in options.frameworks):
         if item.adapter.name in frameworks:
             other = frameworks[item.adapter.name].option
             both = f"--framework {other} and --framework {item.option}"
@@ -95,7 +99,16 @@ def make_plan(options: Options) -> Plan:
                         elif reason:
                             plan.skipped.append((cell, reason))
     _check_known(plan)
+    _deal(plan)
     return plan
+
+
+def _deal(plan: Plan) -> None:
+    """Leaves the cells of the other shards out."""
+    mine, n = plan.options.shard
+    where = {cell: k for k, share in enumerate(shares(plan.cells, n), 1) for cell in share}
+    plan.skipped += [(cell, f"shard {where[cell]} of {n}") for cell in plan.cells if where[cell] != mine]
+    plan.cells = [cell for cell in plan.cells if where[cell] == mine]
 
 
 def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: tuple[str, ...]) -> str | None:
@@ -113,10 +126,15 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
     return None if cell.criterion in wanted else "filtered out: criterion"
 
 
-def _framework(name: str, options: Options) -> Framework:
+def framework_of(name: str, options: Options, load: Callable[[str], Adapter] = load_adapter) -> Framework:
+    """The framework that --framework calls `name`, with its environment and its known differences.
+
+    Raises:
+        ConformanceError: there is none, it cannot say what it runs on, or a known-differences file is wrong.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a framework's own import warnings are not ours to judge
-        adapter = load_adapter(name)
+        adapter = load(name)
         try:
             environment = adapter.environment()
         except Exception as error:
@@ -131,7 +149,14 @@ def _framework(name: str, options: Options) -> Framework:
     entries: list[Entry] = []
     for path in (*((built_in,) if built_in.is_file() else ()), *options.known):
         entries += [entry for entry in read_known(path) if _speaks_of(entry, adapter.name, path)]
-    return Framework(adapter, environment, tuple(entries), name)
+    return Framework(adapter, environment, tuple(entries), name, _source(adapter))
+
+
+def _source(adapter: Adapter) -> str:
+    """A digest of the module that an adapter comes from; "" where it has no file."""
+    module = sys.modules.get(type(adapter).__module__)
+    file = getattr(module, "__file__", None)
+    return getattr(adapter, "source", None) or (digest_of([Path(file)]) if file else "")
 
 
 def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
