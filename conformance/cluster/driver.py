@@ -201,18 +201,18 @@ def _check_answers(address: str) -> None:
 
 
 def serve(pipe: Connection, options: Options, environments: Mapping[str, Mapping[str, Any]]) -> None:
-    """Connects, then answers requests: `(method, *arguments)`, until the pipe is closed."""
+    """Connects, then answers requests: `(method, argument, argument)`, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then closes the pipe
     _be_quiet()
     try:
         driver = Driver(options, environments)
         pipe.send(driver.description())
         while True:
-            method, *arguments = pipe.recv()
+            method, first, second = pipe.recv()
             if method == "describe":
-                pipe.send(driver.described(*arguments))
+                pipe.send(driver.described(first, second))
             else:
-                driver.judge(*arguments, pipe)
+                driver.judge(first, second, pipe)
     except ConformanceError as error:
         pipe.send(error)
     except (EOFError, OSError):

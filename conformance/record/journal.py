@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from conformance.errors import FileError
 from conformance.record.model import Cell
@@ -160,9 +160,9 @@ def _id(cell: Cell | str) -> str:
     return cell if isinstance(cell, str) else cell.id
 
 
-def _open(path: Path, mode: str = "a") -> TextIO:
+def _open(path: Path, mode: Literal["a", "w"] = "a") -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, mode, encoding="utf-8", newline="\n")
+        return path.open(mode, encoding="utf-8", newline="\n")
     except OSError as error:
         raise FileError(f"{path} cannot be written ({error.strerror}); choose another path for --results") from None

@@ -167,7 +167,7 @@ def _shard(text: str | None) -> tuple[int, int]:
         raise UsageError(f"--shard: {text!r} is not I/N, such as 1/4")
     shard = int(first), int(count)
     if not 1 <= shard[0] <= shard[1]:
-        raise UsageError(f"--shard: {text!r} is none of the shards 1/{shard[1]} to {shard[1]}/{shard[1]}")
+        raise UsageError(f"--shard: {text!r} is no share: I is from 1 to N")
     return shard
 
 

@@ -124,7 +124,7 @@ class SuitePlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
-        """Workers steal work, unless --dist says otherwise: xdist deals out stretches of cells, and some last minutes."""
+        """Workers steal work, unless --dist says otherwise: xdist deals out stretches of cells, some of them long."""
         if config.getoption("dist") != "load" or config.getoption("maxschedchunk") is not None:
             return None
         from xdist.scheduler import WorkStealingScheduling
