@@ -382,6 +382,15 @@ class OneThread(Right):
         return super().answer(call)
 
 
+class Versioned(Right):
+    """Right, in a version that its process is told."""
+
+    name = "versioned"
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: os.environ.get("FAULTY_VERSION", "unknown")})
+
+
 class Troubled(Right):
     """On a cluster: what can happen to the process that judges a cell, each to one criterion."""
 

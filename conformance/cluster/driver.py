@@ -118,6 +118,8 @@ class Driver:
             said = self.ray.get(next(ref))
         except self.ray.exceptions.RayTaskError as error:
             return _fault(task, f"judging it raised {_short(error)}")
+        except self.ray.exceptions.LocalRayletDiedError as error:
+            raise ConnectionError("the cluster went away") from error
         except (self.ray.exceptions.RayError, StopIteration) as error:
             task.tries += task.began is not None
             task.looks += task.began is None

@@ -200,7 +200,8 @@ def run_on_cluster(session: pytest.Session, suite: SuitePlugin) -> None:
         for id in items:
             suite.recorder.take({"cell": id, "fault": str(lost)})
         on = "; --resume goes on" if suite.options.results else ""
-        raise session.Failed(f"{lost}; {len(items)} of {len(cells)} cells are not judged{on}") from None
+        session.shouldfail = f"{lost}; {len(items)} of {len(cells)} cells are not judged{on}"
+        raise session.Failed(session.shouldfail) from None
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:
