@@ -238,6 +238,19 @@ def test_pairwise_sums_keep_their_bound_and_empty_ones_are_zero() -> None:
     assert sum_factor(10**6) == 4016
 
 
+def test_adding_exact_zeros_rounds_nothing() -> None:
+    few, many = np.array([[3.0, 0.5, 7.0]]), np.zeros((1, 300))
+    many[0, [7, 70, 200]] = few
+    for reduce in (balls().sum, lambda x, axes: balls().norm(x, 1, axes), lambda x, axes: balls().norm(x, 2, axes)):
+        alone, among = reduce(Ball(quad(few)), (1,)), reduce(Ball(quad(many)), (1,))
+        assert np.array_equal(alone.bound(), among.bound())
+    maybe = Ball(quad(many), np.full((2, 1, 300), 1e-30, np.longdouble))  # zeros that may be off count
+    assert (balls().sum(maybe, (1,)).bound()[1] > 10 * balls().sum(Ball(quad(many)), (1,)).bound()[1]).all()
+    alone = balls().logsumexp(Ball(quad([[0.0, -1.0]])), (1,), None)
+    among = balls().logsumexp(Ball(quad([[0.0, *[-np.inf] * 99, -1.0]])), (1,), None)
+    assert np.array_equal(alone.bound(), among.bound())
+
+
 def test_magnitudes_keep_the_range_of_binary128() -> None:
     tiny = quad([1e-300]) * quad([1e-300]) * quad([1e-300])
     assert abs(np.log10(magnitude(tiny)[0]) + 900) < 1e-9

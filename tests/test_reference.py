@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import conformance
 from conformance import ConformanceError, Reference, evaluate
@@ -403,6 +404,30 @@ def test_an_intermediate_beyond_the_dtype_is_flagged() -> None:
     found = numbers("mse", {"input": [3e38, 1.0, 2e19], "target": [-3e38, 0.0, 0.0]}, "float32", reduction="none")
     assert found["value"].overflow_tight[0].tolist() == [True, False, True]
     assert found["input"].overflow_tight[0].tolist()[:2] == [True, False]
+
+
+def added_up_one_by_one(terms: NDArray[Any]) -> float:
+    return float(np.add.accumulate(terms, dtype=terms.dtype)[-1])  # as it stands: no halves, no blocks
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        pytest.param(np.full(100_003, 0.7), id="alike"),
+        pytest.param(np.where(np.arange(100_003) % 3, 0.1, 0.3), id="of two kinds"),
+        pytest.param(np.exp(3 * np.random.Generator(np.random.Philox(1)).standard_normal(100_003)), id="of all sizes"),
+        pytest.param(np.linspace(0, 1, 100_003), id="spread"),
+    ],
+)
+def test_a_sum_one_by_one_of_terms_that_round_alike_is_sound(losses: NDArray[Any]) -> None:
+    """Nothing averages out where all terms err the same way, and the budget knows it."""
+    terms = losses.astype(np.float32)
+    given = {"input": terms, "target": np.zeros_like(terms)}
+    found = evaluate("l1", given, {"reduction": "sum"}, dtype="float32", wrt=())
+    error = abs(added_up_one_by_one(terms) - float(found.value))
+    assert error <= found.value_budget
+    worst_case = 2 * terms.size * 2.0**-24 * float(found.value)
+    assert found.value_budget < (1.01 if losses[0] == losses[3] else 0.15) * worst_case
 
 
 def test_a_running_sum_that_overflows_is_flagged_though_the_mean_does_not() -> None:

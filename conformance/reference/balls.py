@@ -46,7 +46,7 @@ class ElementwiseBalls(BallArrays):
         x: Quad,
         b: Bound | None,
         args: tuple[Ball, ...],
-        k: float = 1.0,
+        k: float | Bound = 1.0,
         loose: Bound | None = None,
         exact: Mask | None = None,
         keeps: Callable[[], Mask] | None = None,
@@ -60,7 +60,7 @@ class ElementwiseBalls(BallArrays):
         flags = either(*(arg.flags for arg in args))
         z = Ball(x, None)
         m = z.m
-        if k and not (exact is not None and exact.all()):
+        if (k if isinstance(k, float) else k.any()) and not (exact is not None and exact.all()):
             added = self.u * k * (m if exact is None else np.where(exact, 0, m))
             b = added if b is None else np.add(b, added, out=added)
         rough = m.astype(np.float64)  # which is searched ten times as fast

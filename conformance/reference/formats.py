@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ ULPS: Mapping[str, float] = {
 }
 
 
-def sum_factor(n: int) -> float:
+def sum_factor(n: Any) -> Any:
     """How many u a sum of n terms may lose, relative to the sum of their magnitudes: n − 1, or the probabilistic bound
-    16 + 4√n where it is smaller (N. J. Higham, T. Mary (2019), doi:10.1137/18M1226312)."""
-    return float(min(max(n - 1, 0), 16 + 4 * n**0.5))
+    16 + 4√n where it is smaller (N. J. Higham, T. Mary (2019), doi:10.1137/18M1226312). `n` may be an array."""
+    return np.minimum(np.maximum(n - 1, 0), 16 + 4 * np.sqrt(n))

@@ -19,6 +19,7 @@ import numpy as np
 from tabulate import tabulate
 
 from conformance.spec import load_specs, specs_folder
+from conformance.verdict.tally import WRITTEN
 from tests.controls.judging import Panel, fresh, panel_for, smaller
 
 OUTCOMES = ("agrees", "inaccurate", "undecided")
@@ -36,11 +37,12 @@ def rows_of(panel: Panel) -> list[list[Any]]:
 
 
 def budget_rows(panel: Panel) -> list[list[Any]]:
-    """By output: the median sound budget of ordinary numbers, and how many numbers are smaller than their budget."""
+    """By output: sound budgets of well-conditioned cases, and how many numbers are smaller than their budget."""
     found = []
     for output, budgets in panel.budgets.items():
         share = 100 * budgets.wide / budgets.numbers if budgets.numbers else 0.0
-        found.append([panel.spec.name, panel.dtype, output, f"{budgets.median:.3g}", f"{share:.2f}"])
+        sizes = [f"{size:.3g}" for size in (budgets.median, budgets.worst)]
+        found.append([panel.spec.name, panel.dtype, output, len(budgets.ulps), *sizes, f"{share:.2f}"])
     return found
 
 
@@ -50,7 +52,8 @@ def witnesses(panel: Panel) -> list[str]:
         for output, (case, _) in panel.scores[control.name].witnesses.items():
             small, sentence = smaller(panel, control, output, case)
             found.append(f"{panel.spec.name}/{control.name}/{panel.dtype}: {sentence}")
-            found.append(f"    {json.dumps(small.to_json())}\n")
+            written = json.dumps(small.to_json()) if small.size <= WRITTEN else f"{small.size:,} numbers: {case.hash}"
+            found.append(f"    {written}\n")
     return found
 
 
@@ -79,14 +82,18 @@ def main() -> int:
 
 
 def report(panels: list[Panel], seconds: float) -> None:
-    headers = ("criterion", "dtype", "output", "median sound budget (ulp)", "% wider than the number")
+    headers = ("criterion", "dtype", "output", "cases", "median (ulp)", "worst (ulp)", "% wider than the number")
+    print("", "Sound budgets of well-conditioned cases (an output of a case: the median of its numbers):", sep="\n")
     print("", tabulate([row for panel in panels for row in budget_rows(panel)], headers), "", sep="\n")
     for dtype in dict.fromkeys(panel.dtype for panel in panels):
         mine = [panel for panel in panels if panel.dtype == dtype]
-        parts = [part for panel in mine for budgets in panel.budgets.values() for part in budgets.ulps]
-        median = np.median(np.concatenate(parts)) if parts else np.nan
+        parts = [size for panel in mine for budgets in panel.budgets.values() for size in budgets.ulps]
+        median = np.median(parts) if parts else np.nan
         sound = max((score.worst["sound"] for panel in mine for score in panel.scores.values()), default=0.0)
-        print(f"{dtype}: median sound budget {median:.3g} ulp; largest error {sound:.3f} of its sound budget")
+        print(
+            f"{dtype}: median sound budget of {len(parts):,} well-conditioned cases {median:.3g} ulp; "
+            f"largest error {sound:.3f} of its sound budget"
+        )
     parts_of_time = dict.fromkeys(what for panel in panels for what in panel.seconds)
     print(", ".join(f"{what} {sum(panel.seconds[what] for panel in panels):.0f} s" for what in parts_of_time))
     cases, fails = sum(panel.cases for panel in panels), sum(panel.fails for panel in panels)
@@ -102,7 +109,8 @@ def as_json(panel: Panel) -> dict[str, Any]:
             for name, score in panel.scores.items()
         },
         "budgets": {
-            output: {"median": b.median, "numbers": b.numbers, "wide": b.wide} for output, b in panel.budgets.items()
+            output: {"median": b.median, "worst": b.worst, "cases": len(b.ulps), "numbers": b.numbers, "wide": b.wide}
+            for output, b in panel.budgets.items()
         },
     }
 

@@ -28,6 +28,7 @@ from conformance.verdict.compare import AGREES, ERROR, NAMES, Judged, judge
 from conformance.verdict.known import Coverage, Entry, read_known
 from conformance.verdict.message import headline
 from tests.controls.adapters import Control, Rounded, Stacked, Torch64
+from tests.controls.condition import WELL, conditions
 from tests.controls.first import First
 from tests.controls.second import Second
 
@@ -58,29 +59,39 @@ class Score:
             self.witnesses[output] = (case, sentence)
 
 
+MEASURED = 4  # of the stacks one in so many has its budgets measured: condition numbers cost as much as the reference
+LARGEST = 20_000  # elements of such a stack
+
+
 @dataclass
 class Budgets:
-    """How wide budgets are. `ulps`: sound budgets of well-conditioned numbers in ulps of the number: regime `ordinary`,
-    finite and not 0, no choice of a kink. Of all finite numbers that are not 0, `wide` have a tight budget larger than
-    themselves."""
+    """How wide budgets are. `ulps`: the sound budget in ulps of the number; of each case the median over its
+    well-conditioned numbers (those that are normal, with no choice of a kink, and lose a digit at most to errors of the
+    inputs). Of all finite numbers that are not 0, `wide` have a tight budget larger than themselves."""
 
-    ulps: list[NDArray[np.float64]] = field(default_factory=list)
+    ulps: list[float] = field(default_factory=list)
     numbers: int = 0
     wide: int = 0
 
-    def add(self, regime: str, n: Numbers, dtype: str) -> None:
+    def add(self, n: Numbers, dtype: str, condition: NDArray[np.float64] | None) -> None:
         fmt = FORMATS[dtype]
         plain = np.isfinite(n.high) & (n.high != 0) & (n.below + n.above == 0)
         half = half_ulp(n.high, fmt)
         self.numbers += int(plain.sum())
         self.wide += int((plain & (n.tight + half > np.abs(n.high))).sum())
-        if regime == "ordinary":
-            self.ulps.append((n.sound[plain] + half[plain]) / ulp(n.high[plain], fmt))
+        if condition is None:
+            return
+        well = plain & (condition <= WELL) & (np.abs(n.high) >= fmt.min_normal) & (np.abs(n.high) <= fmt.max)
+        ulps = np.where(well, (n.sound + half) / ulp(np.where(well, n.high, 1.0), fmt), np.nan)
+        self.ulps += [float(np.nanmedian(case)) for case in ulps if not np.isnan(case).all()]
 
     @property
     def median(self) -> float:
-        together = np.concatenate(self.ulps) if self.ulps else np.zeros(0)
-        return float(np.median(together)) if together.size else float("nan")
+        return float(np.median(self.ulps)) if self.ulps else float("nan")
+
+    @property
+    def worst(self) -> float:
+        return max(self.ulps, default=float("nan"))
 
 
 @dataclass
@@ -94,6 +105,7 @@ class Panel:
     scores: dict[str, Score] = field(default_factory=dict)
     budgets: dict[str, Budgets] = field(default_factory=dict)  # by output
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    stacks: int = 0
 
     @property
     def cases(self) -> int:
@@ -110,12 +122,21 @@ class Panel:
             start = time.perf_counter()
             numbers = evaluate_stack(self.spec, stack, wrt, project=True)
             self.seconds["reference"] += time.perf_counter() - start
-            for output, n in numbers.items():
-                self.budgets.setdefault(output, Budgets()).add(stack.regime, n, self.dtype)
+            self._measure(stack, wrt, numbers)
             for control in self.controls:
                 self.judge(control, stack, numbers)
             if self.cases >= cases:
                 return
+
+    def _measure(self, stack: Stack, wrt: Sequence[str], numbers: Mapping[str, Numbers]) -> None:
+        start, found = time.perf_counter(), {}
+        self.stacks += 1
+        if self.stacks % MEASURED == 0 and sum(array.size for array in stack.inputs.values()) <= LARGEST:
+            found = conditions(self.spec, stack, wrt)
+        with np.errstate(all="ignore"):
+            for output, n in numbers.items():
+                self.budgets.setdefault(output, Budgets()).add(n, self.dtype, found.get(output))
+        self.seconds["budgets"] += time.perf_counter() - start
 
     def _timed(self, drawn: Iterable[Stack]) -> Iterator[Stack]:
         start = time.perf_counter()
