@@ -20,6 +20,7 @@ import pytest
 
 from conformance.cluster import client, task
 from conformance.cluster.client import read_environments
+from conformance.cluster.driver import Driver
 from conformance.cluster.task import TooMuchMemory, bounded
 from conformance.errors import FileError, UsageError
 from conformance.record.journal import read_journal
@@ -198,6 +199,15 @@ def test_a_framework_has_an_environment_of_its_own(tmp_path: Path, head: Head) -
     assert code == 0, out
     assert read_results(tmp_path / "out.json")["run"]["frameworks"]["versioned"] == {"versioned": "4.2"}
     assert reasons(tmp_path) == {"l1": ""}
+
+
+def test_a_cell_asks_for_what_it_needs() -> None:
+    driver = object.__new__(Driver)  # one that is not connected
+    driver.options = Options(cell_memory=3)
+    driver.environments = {"torch": {"pip": ["torch==2.12.0"]}}
+    assert driver.asks("numpy", False) == {"num_cpus": 1, "num_gpus": 0, "memory": 3 * 2**30}
+    assert driver.asks("torch", True)["num_gpus"] > 0
+    assert driver.asks("torch", True)["runtime_env"] == {"pip": ["torch==2.12.0"]}
 
 
 # Bad input: a sentence, exit code 4

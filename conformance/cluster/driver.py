@@ -27,6 +27,7 @@ TRIES = 3  # of a cell whose process dies
 LOOKS = 10  # processes that may end before they begin with it
 PATIENCE = 900.0  # seconds in which a cluster has to find room, or to build an environment
 CONNECT = 5.0  # seconds
+GPU = 0.25  # of one, for a cell: most of its time goes into the reference, on the processor (docs/scale.md)
 
 
 @dataclass
@@ -63,8 +64,8 @@ class Driver:
         Raises:
             ConformanceError: it is not there, or there is no room to ask.
         """
-        gpus = 1 if "cuda" in self.options.devices and self.ray.cluster_resources().get("GPU") else 0
-        task = self.ray.remote(describe).options(**self._asks(option, gpus), max_retries=TRIES)
+        on_gpu = "cuda" in self.options.devices and bool(self.ray.cluster_resources().get("GPU"))
+        task = self.ray.remote(describe).options(**self.asks(option, on_gpu), max_retries=TRIES)
         try:
             ref = task.remote(option, self.options, specs, suite_digest())
             return self.ray.get(ref, timeout=PATIENCE)
@@ -87,7 +88,7 @@ class Driver:
 
         def submit(task: Task) -> None:
             name = task.cell.framework
-            asks = self._asks(jobs[name].option, int(task.cell.device == "cuda"))
+            asks = self.asks(jobs[name].option, task.cell.device == "cuda")
             remote = function.options(**asks, num_returns="streaming", max_retries=0)
             task.began = None
             waiting[remote.remote(shared[name], task.cell)] = task
@@ -145,9 +146,9 @@ class Driver:
             self.ray.cancel(ref, force=True)
             pipe.send((task.cell.id, _fault(task, why)))
 
-    def _asks(self, option: str, gpus: int) -> dict[str, Any]:
-        """What a task asks Ray for: a core, its memory, a GPU for CUDA, the environment of its framework."""
-        asks = {"num_cpus": 1, "num_gpus": gpus, "memory": int(self.options.cell_memory * GIB)}
+    def asks(self, option: str, on_gpu: bool) -> dict[str, Any]:
+        """What a task asks Ray for: a core, its memory, a share of a GPU for CUDA, the environment of its framework."""
+        asks = {"num_cpus": 1, "num_gpus": GPU if on_gpu else 0, "memory": int(self.options.cell_memory * GIB)}
         environment = self.environments.get(option)
         return asks if environment is None else {**asks, "runtime_env": dict(environment)}
 

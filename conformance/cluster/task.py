@@ -28,6 +28,9 @@ EVERY = 0.05  # seconds between two looks at the memory in use
 GRACE = 5.0  # seconds in which a cell that used too much has to stop, before its process is ended
 
 
+_overfull = threading.Event()  # a cell used too much memory in this process, which may still hold it
+
+
 @dataclass
 class Described:
     """An adapter as a node describes it, in the place of one that need not be installed where the run is driven."""
@@ -84,8 +87,8 @@ def describe(option: str, options: Options, specs: Mapping[str, Spec], code: str
 
 def judge(job: Job, cell: Cell) -> Iterator[str]:
     """First "began", so that a cell's time does not run while it waits for room; then what it came to, as JSON."""
-    if _in_use() > job.memory * GIB / 2 and _plan.cache_info().currsize:
-        os._exit(0)  # what an earlier cell left here is not this one's: it is sent to another process
+    if _overfull.is_set():
+        os._exit(0)  # what an earlier cell left here is not this one's, which is sent to another process
     yield "began"
     yield dumps(_outcome(job, cell))
 
@@ -95,6 +98,7 @@ def _outcome(job: Job, cell: Cell) -> dict[str, Any]:
         with bounded(job.memory):
             return judge_cell(_plan(_Keyed(job)), cell).to_json()
     except TooMuchMemory:
+        _overfull.set()
         why = f"it used more memory than {job.memory:g} GiB (--cell-memory)"
     except (ReferenceFault, ConformanceError) as error:
         why = str(error)
