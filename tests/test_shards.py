@@ -211,6 +211,16 @@ def test_workers_steal_cells_from_one_another(tmp_path: Path) -> None:
     assert "LoadFileScheduling" in out, out
 
 
+def test_a_cell_whose_worker_dies_says_so(tmp_path: Path) -> None:
+    args = (*QUICK, "--criterion", "l1", "--criterion", "mse", "--framework", "faulty:Killed", "-n", "2")
+    code, out = ran(tmp_path, *args, "--results", "out.json")
+    assert code == 1, out
+    found = {entry["cell"]: entry for entry in read_results(tmp_path / "out.json")["ledger"]}
+    assert found["mse/killed/cpu/eager/float64"]["reason"] == "the process that judged it died"
+    assert found["l1/killed/cpu/eager/float64"]["status"] == "ran"
+    assert last_line(out).startswith("INCOMPLETE")
+
+
 def test_a_shard_says_where_the_others_are(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "conformance.cli", "run", *THREE, "--shard", "2/2"]
     done = subprocess.run(

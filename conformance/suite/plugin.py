@@ -136,6 +136,12 @@ class SuitePlugin:
         """An xdist worker tells what it left out; the controller collects nothing itself."""
         self.deselected.update(getattr(node, "workeroutput", {}).get("conformance_deselected", ()))
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str) -> None:
+        """The cell in whose midst an xdist worker died is not run again, and not forgotten."""
+        cell = crashitem.partition("[")[2].removesuffix("]")
+        self.recorder.take({"cell": cell, "fault": "the process that judged it died"})
+
     def pytest_keyboard_interrupt(self) -> None:
         """Ctrl-C: what was judged is kept, the rest was not run."""
         self.interrupted = True
