@@ -21,6 +21,7 @@ from conformance import ConformanceError, Reference, evaluate
 from conformance.cases.case import DTYPES, Stack
 from conformance.cases.plan import stacks
 from conformance.errors import UsageError
+from conformance.reference.control import check_cases
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
@@ -245,6 +246,20 @@ def test_the_hinge_of_a_triplet_leaves_the_gradient_a_choice() -> None:
 def test_a_joint_where_both_sides_agree_leaves_no_choice() -> None:
     found = numbers("smooth_l1", {"input": [2.0], "target": [0.0]}, beta=2.0, reduction="none")
     assert hull(found["input"]) == ([1.0], [1.0])
+
+
+@pytest.mark.parametrize("beside", [3 * 2.0**-133, 2.0**-120])
+def test_beside_a_joint_the_other_branch_counts_as_an_error(beside: float) -> None:
+    """1 - 2^-120 is 1 in binary128, which so takes the other branch: its slope is 1, where it is 1 - 2^-120."""
+    spec = spec_for("smooth_l1")
+    case = make_case(spec, {"input": 1.0, "target": beside}, {"beta": 1.0, "reduction": "sum"}, "bfloat16")
+    numbers = evaluate_stack(spec, Stack.of(case), ("input",))
+    found = numbers["input"]
+    assert found.high + found.low == 1
+    assert beside < found.error < 2.0**-100
+    assert found.certified
+    assert found.below == found.above == 0
+    assert check_cases(spec, Stack.of(case), numbers, [0]) == 2
 
 
 def test_within_its_error_of_a_kink_either_branch_will_do() -> None:

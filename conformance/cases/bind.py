@@ -26,8 +26,9 @@ def dtype_numbers(dtype: str) -> dict[str, float]:
     return {"largest": largest(DTYPES[dtype]), "smallest_normal": smallest_normal(DTYPES[dtype])}
 
 
-def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any]) -> Tape:
-    """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults."""
+def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any], beyond: str = "") -> Tape:
+    """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults.
+    `beyond` joints: see `Tape`."""
     inputs = {name: Term(array) for name, array in arrays.items()}
     for name, item in spec.inputs.items():
         if name not in inputs:
@@ -36,7 +37,8 @@ def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, An
     given = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)}
     numbers = dtype_numbers(stack.dtype) | given
     layout = whole_layout(spec, stack.layout)
-    return Tape(arithmetic, layout, inputs, numbers, lambda axis: expand(spec.dims[axis], tuple(layout)), spec.joints)
+    axes = tuple(layout)
+    return Tape(arithmetic, layout, inputs, numbers, lambda axis: expand(spec.dims[axis], axes), spec.joints, beyond)
 
 
 def whole_layout(spec: Spec, layout: Mapping[str, int]) -> Mapping[str, int]:

@@ -24,8 +24,11 @@ class Tape:
         inputs: the arrays of the inputs, of full rank.
         numbers: parameters, as Python numbers; booleans are conditions.
         expand: the axes that an axis name in a formula stands for (`D` for all of `D*`).
-        joints: pairs of nodes (their ids) whose comparison chooses between branches that meet smoothly: nothing is
-            open.
+        joints: pairs of nodes (their ids) whose comparison chooses between branches that meet smoothly: there is no
+            choice to make, so nothing is open.
+        beyond: "open" or "unsure", to take the other branch of joints where that may be the right one.
+
+    `joined` holds "open" and "unsure" where a joint that was met is that somewhere.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Tape:
         numbers: Mapping[str, Number],
         expand: Callable[[str], Sequence[str]],
         joints: frozenset[tuple[int, int]] = frozenset(),
+        beyond: str = "",
     ) -> None:
         self.algebra: Algebra = Algebra(arithmetic, len(layout) + 1)
         self._layout = layout
@@ -44,6 +48,8 @@ class Tape:
         self._numbers = numbers
         self._expand = expand
         self._joints = joints
+        self._beyond = beyond
+        self.joined: set[str] = set()
         self._values: dict[int, Term | Cond] = {}
         self._lattices: dict[int, tuple[Lattice, Frame]] = {}
         self._active: frozenset[int] = frozenset()
@@ -146,7 +152,7 @@ class Tape:
             x, y = (self.term(arg).data for arg in node.args)
             cond = self.algebra.arithmetic.compare(node.op, x, y)
             first, second = map(id, node.args)
-            return Cond(cond.true) if {(first, second), (second, first)} & self._joints else cond
+            return self._joint(cond) if {(first, second), (second, first)} & self._joints else cond
         if node.op == "leading":
             (axis,) = self.axes(node)
             return Cond(np.logical_and.accumulate(self.cond(node.args[0]).true, axis=axis))
@@ -155,6 +161,11 @@ class Tape:
         if node.op in {"and", "or"}:
             return self.cond(node.args[0]).joined(self.cond(node.args[1]), every=node.op == "and")
         return _reduce(self, node) if node.op in _REDUCE else _elementwise(self, node)
+
+    def _joint(self, cond: Cond) -> Cond:
+        loose = {side: mask for side in ("open", "unsure") if (mask := getattr(cond, side)) is not None}
+        self.joined |= loose.keys()
+        return Cond(cond.true ^ loose[self._beyond] if self._beyond in loose else cond.true)
 
     def _name(self, name: str) -> Term | Cond:
         if name in self._inputs:

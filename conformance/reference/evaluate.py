@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,18 @@ from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, 
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
 from conformance.formula import Node
-from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
 from conformance.reference.balls import SAFETY
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS, Format
-from conformance.reference.numbers import Float, Mask, Modulus, Numbers, half_ulp, ulp
-from conformance.reference.quad import BOUND, Bound, magnitude, quad, split, total
+from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, ulp
+from conformance.reference.projection import Projection
+from conformance.reference.quad import BOUND, Bound, magnitude, quad, split
 from conformance.reference.reductions import Balls
 from conformance.reference.undefined import without_derivative
 from conformance.spec.layout import match
-from conformance.spec.model import Modulo, Param, Spec
+from conformance.spec.model import Param, Spec
 
 NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a product in range
 NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
@@ -166,7 +165,7 @@ def evaluate_stack(
             balls = _balls(spec, stack, flushes_subnormals, reorders=True)
             tape, outputs = _evaluated(spec, stack, wrt, balls)
         shapes = output_shapes(spec, stack, wrt)
-        projections = {m.of: _Projection(tape, m, balls.u) for m in spec.modulo if project and m.of in wrt}
+        projections = {m.of: Projection(tape, m, balls.u) for m in spec.modulo if project and m.of in wrt}
         for name, projection in projections.items():
             for output in outputs:
                 output[name] = projection.of_ball(output[name])
@@ -185,63 +184,39 @@ def _balls(spec: Spec, stack: Stack, flushes_subnormals: bool, *, reorders: bool
     return Balls(FORMATS[stack.dtype], rank, flushes_subnormals=flushes_subnormals, reorders=reorders)
 
 
-class _Projection:
-    """Takes multiples of a direction p out of a gradient g: g − w Σg with w = p / Σp, over one axis.
-
-    Nothing is taken where Σp is 0 or not finite."""
-
-    def __init__(self, tape: Tape, modulo: Modulo, unit: Bound) -> None:
-        self.algebra = tape.algebra
-        self.unit = unit  # roundoff of the reference and of the dtype
-        self.axes = tape.axes_named(modulo.over)
-        p: Ball = tape.term(modulo.direction).data
-        size = total(p.x, self.axes)
-        self.has_any = np.isfinite(size) & (size > quad(0.0))
-        self.p = np.where(self.has_any, p.x, quad(0.0))
-        self.size = np.where(self.has_any, size, quad(1.0))
-        self.errors = np.where(self.has_any, p.bound(), 0)
-
-    @cached_property
-    def weight(self) -> Ball:
-        """w; it is the mathematics', so only the reference's own error counts."""
-        size, own = magnitude(self.size), self.errors[0]
-        w = self.p / self.size
-        off = own + magnitude(w) * np.sum(own, axis=self.axes, keepdims=True)
-        known = off / size + 4 * self.unit[0] * magnitude(w)
-        return Ball(w, np.stack([known, np.zeros_like(known)]))
-
-    def of_ball(self, g: Ball) -> Ball:
-        o = self.algebra
-        # An answer whose parts sum to 0 holds the multiple Σg of p, with the dtype's errors in p and in the product.
-        multiple = magnitude(total(g.x, self.axes))
-        held = g.bound() + np.zeros_like(self.errors)
-        held[1] = held[1] + multiple * (self.errors[1] + self.unit[1] * magnitude(self.p))
-        whole = Term(Ball(g.x, held, g.h, g.flags, g.loose))
-        return o.sub(whole, o.mul(Term(self.weight), o.sum(whole, self.axes))).data  # type: ignore[no-any-return]
-
-    def for_answers(self, shapes: Shapes) -> Modulus:
-        """The same for a framework's answers, exact enough to add nothing to the error."""
-        full, shape = shapes
-        p = np.broadcast_to(self.p, full)
-
-        def split_answer(answer: Float) -> tuple[Float, Float, Float]:
-            g = quad(answer.reshape(full))
-            # what is not finite is judged where it stands, and spoils nothing else
-            multiple = total(np.where(np.isfinite(g), g, quad(0.0)), self.axes) / self.size
-            high, low = split(g - np.where(p == quad(0.0), quad(0.0), p * multiple))
-            taken = np.broadcast_to(multiple.astype(np.float64), full)
-            return high.reshape(shape), low.reshape(shape), taken.reshape(shape)
-
-        return split_answer
-
-
 def _evaluated(spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls) -> tuple[Tape, list[dict[str, Ball]]]:
-    """The tape, and the outputs of the formula and of each form."""
+    """The tape, and the outputs of the formula and of each form.
+
+    Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
+    implementation, or binary128, may be on the other one. What that makes of a result is an error of it.
+    """
+    tape, outputs = _one_side(spec, stack, wrt, balls)
+    for row, beyond in enumerate(("unsure", "open")):  # the errors of binary128, of the dtype
+        if beyond in tape.joined:
+            others = _one_side(spec, stack, wrt, balls, beyond)[1]
+            outputs = [
+                {name: _reaching(ball, there[name], row) for name, ball in here.items()}
+                for here, there in zip(outputs, others, strict=True)
+            ]
+    return tape, outputs
+
+
+def _one_side(
+    spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls, beyond: str = ""
+) -> tuple[Tape, list[dict[str, Ball]]]:
     arrays = {name: Ball(quad(full_rank(spec, stack.layout, name, array))) for name, array in stack.inputs.items()}
-    tape = make_tape(spec, stack, balls, arrays)
+    tape = make_tape(spec, stack, balls, arrays, beyond)
     reduction = stack.parameters.get("reduction", "none")
     roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms)]
     return tape, [_outputs(tape, root, wrt) for root in roots]
+
+
+def _reaching(ball: Ball, other: Ball, row: int) -> Ball:
+    """The ball with an error that reaches to all of the other one."""
+    apart = magnitude(other.x - ball.x)
+    b = np.array(np.broadcast_to(ball.bound(), (2, *apart.shape)))
+    b[row] = np.maximum(b[row], np.where(np.isfinite(apart), apart, 0) + other.bound()[row])
+    return ball.having(b, ball.h, ball.flags, ball.loose)
 
 
 def _defined(

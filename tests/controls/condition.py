@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from conformance.cases.bind import full_rank, make_tape, output_shapes, rank_of
 from conformance.cases.case import Stack
 from conformance.reference.ball import Ball
-from conformance.reference.evaluate import _Projection
 from conformance.reference.formats import FORMATS
+from conformance.reference.projection import Projection
 from conformance.reference.quad import magnitude, quad
 from conformance.reference.reductions import Balls
 from conformance.spec.model import Spec
@@ -46,7 +46,7 @@ def conditions(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, Float]
         tape = make_tape(spec, stack, balls, arrays)
         root = spec.reduce[stack.parameters.get("reduction", "none")]
         terms = {name: term.data for name, term in tape.gradients(root, wrt).items()}
-        terms |= {m.of: _Projection(tape, m, balls.u).of_ball(terms[m.of]) for m in spec.modulo if m.of in terms}
+        terms |= {m.of: Projection(tape, m, balls.u).of_ball(terms[m.of]) for m in spec.modulo if m.of in terms}
         shapes = output_shapes(spec, stack, wrt)
         found = {"value": tape.term(root).data, **terms}
         numbers = {name: ball.bound()[1] / (OFF * ball.m) for name, ball in found.items()}
