@@ -205,6 +205,16 @@ def test_the_exit_code_for_it_is_4(tmp_path: Path) -> None:
     assert not (tmp_path / "out.json").exists()
 
 
+def test_a_run_that_goes_on_may_fail_on_something_else(tmp_path: Path) -> None:
+    part(tmp_path)
+    options = Options(results=tmp_path / "out.json", resume=True, fail_on="inaccurate", **MANY)
+    recorder = Recorder(make_plan(options), journal_path(options))
+    recorder.begin()
+    assert len(recorder.before.judged) == 1
+    assert recorder.journal.record.run["fail_on"] == "inaccurate"
+    recorder.journal.close()
+
+
 def test_resume_wants_to_know_what() -> None:
     with pytest.raises(UsageError, match="--results"):
         suite("--resume")

@@ -140,6 +140,11 @@ def test_runs_that_are_no_shards_stay_apart() -> None:
     assert [len(doc["checks"]) for doc in merged(docs)] == [1, 1, 2]
 
 
+def test_shards_of_two_versions_become_two_runs() -> None:
+    newer = [{**doc, "run": {**doc["run"], "frameworks": {"torch": {"torch": "2.14.0"}}}} for doc in both()]
+    assert [len(doc["checks"]) for doc in merged([*both(), *newer])] == [2, 2]
+
+
 def test_a_run_that_was_cut_off_in_one_shard_is_incomplete() -> None:
     (doc,) = merged(both(complete=False))
     assert not doc["run"]["complete"]

@@ -4,12 +4,14 @@ its own, and the run itself sees a pipe that is closed, no more.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
 import sys
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -27,6 +29,7 @@ TRIES = 3  # of a cell whose process dies
 LOOKS = 10  # processes that may end before they begin with it
 PATIENCE = 900.0  # seconds in which a cluster has to find room, or to build an environment
 CONNECT = 5.0  # seconds
+REFRESH = 10.0  # seconds after which a cluster may have grown or shrunk
 GPU = 0.25  # of one, for a cell: most of its time goes into the reference, on the processor (docs/scale.md)
 
 
@@ -47,6 +50,8 @@ class Driver:
     options: Options
     environments: Mapping[str, Mapping[str, Any]]
     ray: Any = field(init=False)
+    _cores: float = 0
+    _counted: float = -math.inf  # when, in seconds
 
     def __post_init__(self) -> None:
         self.ray = connected(self.options)
@@ -93,10 +98,11 @@ class Driver:
             task.began = None
             waiting[remote.remote(shared[name], task.cell)] = task
 
-        for cell in cells:
-            submit(Task(cell))
+        queue = deque(cells)
         last = time.monotonic()
-        while waiting:
+        while queue or waiting:
+            while queue and len(waiting) < self._most():
+                submit(Task(queue.popleft()))
             ready, _ = self.ray.wait(list(waiting), num_returns=1, timeout=0.5, fetch_local=False)
             for ref in ready:
                 last = time.monotonic()
@@ -112,6 +118,14 @@ class Driver:
             self._end_late_ones(waiting, last, pipe)
             if pipe.poll():  # nothing is ever said meanwhile, so the run is gone
                 pipe.recv()
+
+    def _most(self) -> int:
+        """How many cells may be on their way: enough that no core waits and that a cluster which can grow does, and few
+        enough to look through."""
+        now = time.monotonic()
+        if now - self._counted > REFRESH:
+            self._cores, self._counted = self.ray.cluster_resources().get("CPU", 0), now
+        return max(64, 4 * int(self._cores))
 
     def _next(self, ref: Any, task: Task) -> Any:
         """The next thing that a task says: None while it goes on, AGAIN if it has to be sent again, or its outcome."""

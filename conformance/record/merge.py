@@ -9,6 +9,7 @@ from conformance.errors import UsageError
 from conformance.record.baseline import KINDS, Changes
 from conformance.record.gate import enter
 from conformance.record.identity import differences, joined
+from conformance.record.plain import dumps
 
 Doc = Mapping[str, Any]
 
@@ -18,7 +19,7 @@ def merged(docs: Sequence[Doc]) -> list[Doc]:
     cells `not run`, and the run incomplete.
 
     Raises:
-        UsageError: a shard is given twice, or shards of equally many are of different runs.
+        UsageError: a shard is given twice, or shards of the same frameworks are of different runs.
     """
     whole: list[Doc] = []
     shards: dict[tuple[int, str], dict[int, Doc]] = {}
@@ -27,7 +28,7 @@ def merged(docs: Sequence[Doc]) -> list[Doc]:
             whole.append(doc)
             continue
         i, n = map(int, doc["run"]["shard"].split("/"))
-        mine = shards.setdefault((n, str(sorted(doc["run"]["frameworks"]))), {})
+        mine = shards.setdefault((n, dumps(doc["run"]["frameworks"])), {})
         if i in mine:
             raise UsageError(f"shard {i}/{n} is given twice")
         mine[i] = doc

@@ -40,7 +40,9 @@ class Recorder:
 
     def begin(self) -> None:
         """The journal begins with the plan, and with what was judged before."""
-        run = joined(self.before.run, self.info) if self.before.run else self.info
+        run = self.info
+        if self.before.run:
+            run = {**joined(self.info, self.before.run), "started": self.before.run["started"]}
         self.journal.begin(run, [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)], self.before.judged)
         for cell, reason in self.plan.skipped:
             self.journal.not_run(cell, reason)
