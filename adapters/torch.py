@@ -38,7 +38,34 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
 }
 
+_FUNCTIONAL = "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py"
+_MODULES = "https://docs.pytorch.org/docs/2.13/generated/torch.nn"
+WARNED = Difference(
+    "Using a target size that is different to the input size. This will likely lead to incorrect results due to "
+    "broadcasting. Please ensure they have the same size.",
+    _FUNCTIONAL,
+    checks=("invalid.broadcast_*", "invalid.rank_*"),
+)
+
 DIFFERENCES = {
+    "huber": (WARNED,),
+    "l1": (WARNED,),
+    "mse": (WARNED,),
+    "smooth_l1": (WARNED,),
+    "gaussian_nll": (
+        Difference(
+            "Target: same shape as the input, or same shape as the input but with one dimension equal to 1 (to allow "
+            "for broadcasting).",
+            f"{_MODULES}.GaussianNLLLoss.html",
+            checks=("invalid.broadcast_target_*",),
+        ),
+        Difference(
+            "Var: same shape as the input, or same shape as the input but with one dimension equal to 1, or same shape "
+            "as the input but with one fewer dimension (to allow for broadcasting), or a scalar value.",
+            f"{_MODULES}.GaussianNLLLoss.html",
+            checks=("invalid.broadcast_var_*",),
+        ),
+    ),
     "bce": (
         Difference(
             "BCELoss clamps its log function outputs to be greater than or equal to -100.",
@@ -114,8 +141,8 @@ def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
     targets = call.inputs.get("targets")
     if targets is None or targets.ndim != 1:
         return call.inputs
-    length = int(call.inputs["target_lengths"])
-    return {**call.inputs, "targets": targets[:length] if length >= 0 else targets}
+    length = call.inputs["target_lengths"]
+    return {**call.inputs, "targets": targets[: int(length)] if length.ndim == 0 and length >= 0 else targets}
 
 
 def _gradients(value: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:

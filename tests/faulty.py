@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Environment, Output, Unsupported, load_adapter
-from conformance.cases.case import Case, Stack
+from conformance import Binding, Call, Difference, Environment, Output, Unsupported, load_adapter
+from conformance.cases.bind import outside
+from conformance.cases.case import DTYPES, Case, Stack
 from conformance.spec import match, spec_for
 from conformance.verdict.known import amended
 
@@ -618,3 +619,159 @@ class Chancy(Right):
             return output
         self.asked_before += 1
         return output if self.asked_before < 5 else Output(output.value + 7, output.gradients)
+
+
+# Adapters that meet invalid input in one way each
+
+
+class Strict(Right):
+    """Refuses all that is out of a domain, of another dtype, or no choice."""
+
+    name = "strict"
+
+    def answer(self, call: Call) -> Output:
+        spec = spec_for(call.criterion)
+        for name, array in call.inputs.items():
+            due = np.dtype(np.int64) if spec.inputs[name].dtype == "int" else DTYPES[call.dtype]
+            if array.dtype != due:
+                raise TypeError(f"{name} is of {array.dtype}")
+        if any(np.isnan(array.astype(np.float64)).any() for array in call.inputs.values()):
+            raise ValueError("NaN")
+        for name, value in call.parameters.items():
+            if value != value or (spec.params[name].type == "integer" and not isinstance(value, int)):
+                raise ValueError(f"{name} is {value}")
+        layout = match(spec, {name: array.shape for name, array in call.inputs.items()})
+        if layout is None:
+            raise ValueError("the shapes do not fit")
+        wrong = outside(spec, Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs)))
+        if wrong:
+            raise ValueError(f"{wrong[0].name} is out of its domain")
+        return super().answer(call)
+
+
+class AnswersLabels(Right):
+    """Takes the nearest label for one out of range."""
+
+    name = "answers_labels"
+
+    def asked(self, call: Call) -> Call:
+        if "target" not in call.inputs or call.inputs["target"].dtype.kind != "i":
+            return call
+        top = call.inputs["input"].shape[1 if call.inputs["input"].ndim > 1 else 0] - 1
+        kept = call.inputs["target"] == call.parameters["ignore_index"]
+        labels = np.where(kept, call.inputs["target"], np.clip(call.inputs["target"], 0, top))
+        return dataclasses.replace(call, inputs={**call.inputs, "target": labels})
+
+
+class AnswersNaNWhereDue(Right):
+    """As `AnswersLabels`; but a row whose label is out of range is NaN, and so is what it is summed to."""
+
+    name = "answers_nan_where_due"
+    elsewhere = False
+
+    def answer(self, call: Call) -> Output:
+        clipped = AnswersLabels().asked(call)
+        wrong = clipped.inputs["target"] != call.inputs["target"]
+        output = super().answer(clipped)
+        if output.value.ndim == 0:
+            return Output(np.where(wrong.any(), np.nan, output.value).astype(output.value.dtype)[()], output.gradients)
+        rows = wrong.any() & ~wrong if self.elsewhere else wrong
+        return Output(np.where(rows, np.nan, output.value).astype(output.value.dtype), output.gradients)
+
+
+class AnswersNaNElsewhere(AnswersNaNWhereDue):
+    """The rows whose labels are in range are NaN, if one is not."""
+
+    name = "answers_nan_elsewhere"
+    elsewhere = True
+
+
+class Broadcasts(Right):
+    """The distance of arrays of any shapes that NumPy broadcasts."""
+
+    name = "broadcasts"
+    documents = False
+
+    def binding(self, criterion: str) -> Binding | None:
+        about = ("invalid.broadcast_*", "invalid.rank_*")
+        said = Difference("Shapes are broadcast.", "https://example.org", checks=about)
+        return Binding(f"{self.name}.{criterion}", (said,) if self.documents else ())
+
+    def answer(self, call: Call) -> Output:
+        warnings.warn("shapes were broadcast", stacklevel=2)
+        return super().answer(call)
+
+    def asked(self, call: Call) -> Call:
+        arrays = np.broadcast_arrays(*call.inputs.values())
+        return dataclasses.replace(call, inputs=dict(zip(call.inputs, arrays, strict=True)))
+
+
+class BroadcastsByTheBook(Broadcasts):
+    """And says so."""
+
+    name = "by_the_book"
+    documents = True
+
+
+class Squeezes(Right):
+    """Axes of size 1 are dropped before anything is looked at."""
+
+    name = "squeezes"
+
+    def asked(self, call: Call) -> Call:
+        shape = np.broadcast_shapes((), *(array.squeeze().shape for array in call.inputs.values()))
+        squeezed = {name: a.squeeze() if a.squeeze().shape == shape else a for name, a in call.inputs.items()}
+        return dataclasses.replace(call, inputs=squeezed)
+
+
+class Truncates(Right):
+    """Computes in integers where one of its inputs holds integers."""
+
+    name = "truncates"
+
+    def asked(self, call: Call) -> Call:
+        if not any(array.dtype.kind == "i" for array in call.inputs.values()):
+            return call
+        whole = {name: np.trunc(a.astype(np.float64)).astype(DTYPES[call.dtype]) for name, a in call.inputs.items()}
+        return dataclasses.replace(call, inputs=whole)
+
+
+class OffersNoIntegers(Right):
+    """Has no kernel for integers, and says so."""
+
+    name = "offers_no_integers"
+    gives_up = False
+
+    def answer(self, call: Call) -> Output:
+        if self.gives_up or any(array.dtype.kind == "i" for array in call.inputs.values()):
+            raise Unsupported("no kernel for this")
+        return super().answer(call)
+
+
+class OffersNothing(OffersNoIntegers):
+    """Has no kernel for anything."""
+
+    name = "offers_nothing"
+    gives_up = True
+
+
+class BreaksBackwards(Right):
+    """The gradient of what is out of its domain ends in something that is no answer."""
+
+    name = "breaks_backwards"
+
+    def run(self, call: Call) -> Any:
+        return "ruins" if call.wrt and call.parameters.get("delta", 1) <= 0 else super().run(call)
+
+
+class RuinsTheNext(Right):
+    """An answer to a negative weight leaves the memory in ruins: the next call comes to nothing, and the one after it
+    is as good as ever."""
+
+    name = "ruins_the_next"
+    ruined = False
+
+    def run(self, call: Call) -> Any:
+        was = self.ruined
+        self.ruined = not was and "weight" in call.inputs and bool((call.inputs["weight"] < 0).any())
+        return "ruins" if was else super().run(call)

@@ -34,12 +34,14 @@ class Environment:
 class Difference:
     """A difference of meaning that the framework documents: `sentence` is its own words, `source` the place.
 
-    `when` is a condition on the case in the formula language; "" covers every case.
+    `when` is a condition on the case in the formula language; "" covers every case. `checks` are patterns of the checks
+    of invalid input that it speaks of, such as `invalid.broadcast_*`: an answer differs there, where it would fail.
     """
 
     sentence: str
     source: str
     when: str = ""
+    checks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,14 @@ def spread(mask: Mask, full: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
     return np.broadcast_to(mask.any(axis=lost, keepdims=True) if lost else mask, full).reshape(shape)
 
 
+def plain_value(spec: Spec, stack: Stack) -> NDArray[np.float64]:
+    """What the formula comes to in float64, without a bound on its error; of the output's shape, the case in front."""
+    full, shape = output_shapes(spec, stack, ())["value"]
+    with np.errstate(all="ignore"):
+        value = _plain_tape(spec, stack).term(spec.reduce[stack.parameters.get("reduction", "none")]).data
+    return np.broadcast_to(value, full).reshape(shape)
+
+
 def outside(spec: Spec, stack: Stack) -> list[Input | Param]:
     """The inputs and parameters of which some value lies outside its stated domain."""
     tape = _plain_tape(spec, stack)

@@ -51,14 +51,22 @@ class Case:
             "parameters": {name: _plain(value) for name, value in self.parameters.items()},
             "inputs": {name: _nested(array) for name, array in self.inputs.items()},
             "shapes": {name: list(array.shape) for name, array in self.inputs.items()},
+            **({"dtypes": other} if (other := self._other_dtypes) else {}),
         }
+
+    @property
+    def _other_dtypes(self) -> dict[str, str]:
+        """The dtypes of floating inputs that are not the case's: invalid ones."""
+        own = DTYPES[self.dtype]
+        return {name: str(a.dtype) for name, a in self.inputs.items() if a.dtype.kind not in "iub" and a.dtype != own}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Case:
         """The case that `to_json` wrote."""
-        dtype = DTYPES[data["dtype"]]
+        others = data.get("dtypes", {})
+        dtypes = {name: DTYPES[others.get(name, data["dtype"])] for name in data["inputs"]}
         inputs = {
-            name: _array(items, dtype).reshape(data["shapes"][name]) if "shapes" in data else _array(items, dtype)
+            name: _array(items, dtypes[name]).reshape(data["shapes"][name] if "shapes" in data else np.shape(items))
             for name, items in data["inputs"].items()
         }
         parameters = {name: _parse(value) for name, value in data["parameters"].items()}

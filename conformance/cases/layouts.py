@@ -56,11 +56,26 @@ def _wanted(spec: Spec) -> Iterator[tuple[str, Layout]]:
         yield "medium", _sized(spec, axes, MEDIUM)
 
 
-def bulk_buckets(spec: Spec) -> tuple[Bucket, ...]:
-    """The layouts whose largest input has some 100,000 elements, the plainest first: every optional axis is there."""
+def small_layouts(spec: Spec) -> tuple[Layout, ...]:
+    """A small layout for every combination of axes, but for none at all."""
+    return tuple(_sized(spec, axes, SMALL) for axes in skeletons(spec) if axes)
+
+
+def plain_layout(spec: Spec) -> Layout:
+    """The small layout that has every optional axis, and is nearest to two axes."""
+    return _sized(spec, _full(spec)[0], SMALL)
+
+
+def _full(spec: Spec) -> list[tuple[str, ...]]:
+    """The combinations of axes with every optional one, the plainest first."""
     optional = {dim.name for dim in spec.dims.values() if dim.kind == "optional"}
     full = [axes for axes in skeletons(spec) if axes and optional <= set(axes)]
-    return tuple(Bucket("bulk", _bulk(spec, axes)) for axes in sorted(full, key=lambda axes: abs(len(axes) - 2)))
+    return sorted(full, key=lambda axes: abs(len(axes) - 2))
+
+
+def bulk_buckets(spec: Spec) -> tuple[Bucket, ...]:
+    """The layouts whose largest input has some 100,000 elements, the plainest first: every optional axis is there."""
+    return tuple(Bucket("bulk", _bulk(spec, axes)) for axes in _full(spec))
 
 
 def _bulk(spec: Spec, axes: tuple[str, ...]) -> Layout:

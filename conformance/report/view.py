@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from conformance.record.baseline import Changes
@@ -17,6 +17,7 @@ Doc = Mapping[str, Any]
 Check = Mapping[str, Any]
 STANDINGS = ("new", "added", "as before", "known wrong", "inaccurate", "known inaccurate")  # worst first
 Place = tuple[tuple[int, str], str]  # a dtype's rank, and "float32 cpu eager"
+Row = tuple[tuple[str, str, str, str, str], Place]  # framework, criterion, check, outcome, message; and where
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,33 @@ class Group:
 
 
 def choices(doc: Doc) -> list[Group]:
-    """Required checks that differ, and every unspecified one that was judged or raised: these fail nobody."""
+    """Required checks that differ, and every unspecified one that was judged or raised: these fail nobody.
+
+    Those of invalid input share a row for each criterion.
+    """
     rows = [
         ((c["framework"], c["criterion"], c["check"], c["outcome"], c["message"]), _where(c))
         for c in doc["checks"]
         if c["outcome"] == "differs" or (c["level"] == "unspecified" and c["outcome"] in JUDGED)
     ]
-    return _grouped(rows)
+    invalid = [row for row in rows if row[0][2].startswith("invalid.")]
+    return sorted(_grouped([row for row in rows if row not in invalid]) + _answered(invalid), key=astuple)
+
+
+def _answered(rows: list[Row]) -> list[Group]:
+    """One group for all invalid input of a criterion that is answered in the same places."""
+    places: dict[tuple[str, str, str, str], set[Place]] = {}
+    for (framework, criterion, check, outcome, _), place in rows:
+        places.setdefault((framework, criterion, outcome, check.removeprefix("invalid.")), set()).add(place)
+    names: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = {}
+    for (framework, criterion, outcome, name), found in places.items():
+        where = tuple(text for _, text in sorted(found))
+        names.setdefault((framework, criterion, outcome, where), []).append(name)
+    return [
+        Group(framework, criterion, "invalid", outcome, f"answered: {', '.join(names[row])}", where)
+        for row in names
+        for framework, criterion, outcome, where in [row]
+    ]
 
 
 @dataclass(frozen=True)
@@ -166,7 +187,7 @@ def _where(check: Check) -> Place:
     return dtype_rank(check["dtype"]), f"{check['dtype']} {check['device']} {check['mode']}"
 
 
-def _grouped(rows: list[tuple[tuple[str, str, str, str, str], tuple[tuple[int, str], str]]]) -> list[Group]:
+def _grouped(rows: list[Row]) -> list[Group]:
     groups: dict[tuple[str, str, str, str, str], set[tuple[tuple[int, str], str]]] = {}
     for key, where in rows:
         groups.setdefault(key, set()).add(where)
@@ -244,7 +265,7 @@ def left_open(doc: Doc) -> dict[str, dict[Column, Open]]:
     """The criteria that have verdicts undecided by their budget: by column, what came of it."""
     found: dict[str, dict[Column, Open]] = {}
     for (criterion, column), checks in _cells(c for c in doc["checks"] if c["outcome"] != "unsupported").items():
-        drawn = [c for c in checks if not c["check"].startswith("edge.")]
+        drawn = [c for c in checks if not c["check"].startswith(("edge.", "invalid."))]
         undecided = sum(c.get("undecided", {}).get("budget", 0) for c in drawn)
         apart = [_size(c["apart_ulp"]) for c in drawn if c.get("apart_ulp") is not None]
         total = sum(sum(c["counts"].values()) for c in drawn)

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from conformance.adapter import Adapter, Environment
+from conformance.adapter import Adapter, Binding, Difference, Environment
 from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
@@ -67,12 +67,26 @@ class CellJudge:
         return tuple(name for name in self.spec.differentiable if name in present and name in self.offered)
 
     @cached_property
+    def careful(self) -> Adapter:
+        """The adapter for calls out of domain, which may end more than the call."""
+        return self.adapter
+
+    @cached_property
+    def documented(self) -> tuple[Difference, ...]:
+        """The differences of meaning that the framework documents."""
+        return () if self._binding is None else tuple(self._binding.differences)
+
+    @cached_property
+    def _binding(self) -> Binding | None:
+        try:
+            return self.adapter.binding(self.cell.criterion)
+        except Exception:
+            return None
+
+    @cached_property
     def offered(self) -> tuple[str, ...]:
         """The inputs that the framework differentiates."""
-        try:
-            binding = self.adapter.binding(self.cell.criterion)
-        except Exception:
-            binding = None
+        binding = self._binding
         return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
     def judge_stack(self, stack: Stack) -> dict[str, float]:

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import outside
+from conformance.cases.bench import Invalid
 from conformance.cases.case import DTYPES, Case, Stack, in_dtype
 from conformance.record.model import Check
 from conformance.reference.formats import FORMATS
 from conformance.spec.layout import match
 from conformance.spec.model import EdgeCase, Spec
-from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
+from conformance.suite.calls import UNSUPPORTED, Problem
 from conformance.suite.cell import CellJudge
 from conformance.suite.findings import finding_of
-from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, INACCURATE, Judged, judge
-from conformance.verdict.known import Coverage, Covered, of_answered
+from conformance.suite.refusals import judge_refusal
+from conformance.verdict.compare import AGREES, DIFFERS, FAILS, INACCURATE, Judged, judge
+from conformance.verdict.known import Coverage, Covered
 from conformance.verdict.tally import Finding, Tally
 
 Array = NDArray[Any]
@@ -56,46 +57,12 @@ def judge_edge(judge_of: CellJudge, edge: EdgeCase) -> Check:
     tally.recipes = 1
     case = edge_case(edge, judge_of.spec, judge_of.cell.dtype)
     if edge.error is not None:
-        _judge_refusal(judge_of, tally, check, case)
+        judge_refusal(judge_of, tally, check, Invalid(case, None, "an input out of its domain"))
     else:
         _judge_value(judge_of, tally, check, case, edge)
     done = next(item for item in judge_of.checks(minimise=False) if item.check == check)
     done.level = edge.level
     return done
-
-
-def _judge_refusal(judge_of: CellJudge, tally: Tally, check: str, case: Case) -> None:
-    """Out of domain: refusing or answering NaN agrees; an answer differs, or fails where the domain must raise."""
-    cell = judge_of.cell
-    output = run_call(judge_of.adapter, call_of(case, (), cell.device, cell.mode))
-    if isinstance(output, Problem) and output.severity == UNSUPPORTED:
-        judge_of.note_unsupported(tally, check, output)  # it refuses everything, so it has not looked at the input
-        return
-    if isinstance(output, Problem):
-        fault = Finding(case, ERROR, (), math.nan, math.nan, math.nan, math.nan, output.text)
-        tally.add(AGREES if output.refused else ERROR, None if output.refused else fault)
-        return
-    dtype = DTYPES[case.dtype]
-    if not isinstance(output.value, np.ndarray | np.generic) or output.value.dtype != dtype:
-        text = f"an input out of its domain is answered with what is no array of {dtype}: {type(output.value).__name__}"
-        tally.add(ERROR, Finding(case, ERROR, (), math.nan, math.nan, math.nan, math.nan, text))
-        return
-    value = np.asarray(output.value).astype(np.float64)
-    if value.size and np.isnan(value).all():
-        tally.add(AGREES)
-        return
-    severity = FAILS if must_raise(judge_of.spec, case) else DIFFERS
-    got = float(value.ravel()[0]) if value.size else math.nan
-    text = f"an input out of its domain is answered with {got!r}"
-    covered = of_answered(judge_of.known, f"{cell.id}/{check}", got, severity)
-    tally.add(severity, Finding(case, severity, (), math.nan, got, math.nan, math.nan, text), *covered)
-
-
-def must_raise(spec: Spec, case: Case) -> bool:
-    """Whether one of the domains that the case violates is marked `must_raise` (shapes that do not fit always are)."""
-    if not case.layout and any(array.ndim for array in case.inputs.values()):
-        return True
-    return any(item.must_raise for item in outside(spec, Stack.of(case)))
 
 
 def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge: EdgeCase) -> None:

@@ -13,6 +13,7 @@ from conformance.adapter import Adapter, Binding, Environment
 from conformance.adapter.load import load_adapter
 from conformance.cases.bind import check_of_output
 from conformance.cases.case import DTYPES
+from conformance.cases.invalid import invalid_checks
 from conformance.errors import AdapterError, FileError, UsageError
 from conformance.record.identity import digest_of
 from conformance.record.model import Cell
@@ -65,6 +66,7 @@ class Plan:
         gradients = (name for name in spec.differentiable if name in offered)
         names = [check_of_output(output) for output in ("value", *gradients)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
+        names += [f"invalid.{id_}" for id_ in invalid_checks(spec)]
         return [f"{cell.id}/{name}" for name in names]
 
 

@@ -15,7 +15,7 @@ from conformance.record.model import Cell
 from conformance.record.results import read_results
 from conformance.spec import Spec, load_specs, specs_folder
 from conformance.suite.cell import CellJudge
-from conformance.suite.edges import judge_edge
+from conformance.suite.run import judge_named
 from conformance.verdict.compare import DIFFERS, NAMES
 
 
@@ -39,18 +39,21 @@ def replay(results: Path, check_id: str) -> int:
     adapter = load_adapter(options.get("adapters", {}).get(cell.framework, cell.framework))
     if hasattr(adapter, "specs"):
         adapter.specs = specs
-    outcomes = [_again(specs[cell.criterion], adapter, cell, found, witness) for witness in found["witnesses"]]
+    seed = int(document["run"].get("seed", 0))
+    outcomes = [_again(specs[cell.criterion], adapter, cell, found, witness, seed) for witness in found["witnesses"]]
     return int(any(outcome in NAMES[DIFFERS:] for outcome in outcomes))
 
 
-def _again(spec: Spec, adapter: Adapter, cell: Cell, check: Mapping[str, Any], witness: Mapping[str, Any]) -> str:
+def _again(
+    spec: Spec, adapter: Adapter, cell: Cell, check: Mapping[str, Any], witness: Mapping[str, Any], seed: int
+) -> str:
     judge = CellJudge(spec, adapter, adapter.environment(), cell, (), f"conformance replay RESULTS {check['id']}")
     name = check["check"]
-    if name.startswith("edge."):
-        edge = next((item for item in spec.edge_cases if f"edge.{item.id}" == name), None)
-        if edge is None:
+    if name.startswith(("edge.", "invalid.")):
+        named = judge_named(judge, name, seed)
+        if named is None:
             raise UsageError(f"this version of the suite has no {name} for {cell.criterion}")
-        again = judge_edge(judge, edge)
+        again = named
     else:
         judge.judge_stack(Stack.of(_case_of(spec, witness)))
         again = next(item for item in judge.checks(minimise=False) if item.check == name)

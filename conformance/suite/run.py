@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from conformance.cases.bench import Bench
 from conformance.cases.case import Stack
+from conformance.cases.invalid import invalid_checks
 from conformance.cases.plan import for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
-from conformance.spec.model import EdgeCase
 from conformance.suite.cell import CellJudge
 from conformance.suite.edges import applies, judge_edge
+from conformance.suite.invalid import judge_invalid
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
 from conformance.verdict.known import Entry, Witness, fault_of_witness, witness_case
@@ -43,7 +46,7 @@ class CellResult:
 
 
 def judge_cell(plan: Plan, cell: Cell) -> CellResult:
-    """Every check of a cell: frozen witnesses first, then generated cases, then edge cases."""
+    """Every check of a cell: frozen witnesses first, then generated cases, edge cases and invalid inputs."""
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
@@ -57,7 +60,7 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
     _replay_witnesses(plan, cell, framework, judge, result)
     drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
     result.checks = judge.checks()
-    result.checks += _edges(judge)
+    result.checks += _named(judge, plan.options.seed)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
     result.warnings, result.reference = sorted(judge.warnings), judge.ways
     result.seconds = {**asdict(judge.seconds), "total": time.perf_counter() - start}
@@ -80,19 +83,24 @@ def command_for(cell: Cell, plan: Plan) -> str:
     return " ".join([*parts, f"--effort {plan.options.effort}", *(f"--specs {path}" for path in plan.options.specs)])
 
 
-def _edges(judge: CellJudge) -> list[Check]:
+def _named(judge: CellJudge, seed: int) -> list[Check]:
+    """The checks that have cases of their own: edge cases, and invalid inputs."""
+    bench = Bench(judge.spec, judge.cell.dtype, seed)
     edges = [edge for edge in judge.spec.edge_cases if applies(edge, judge.spec, judge.cell.dtype)]
-    return [_edge(judge, edge) for edge in edges]
+    asks: dict[str, Callable[[CellJudge], Check]] = {}
+    asks |= {f"edge.{edge.id}": functools.partial(judge_edge, edge=edge) for edge in edges}
+    every = invalid_checks(judge.spec)
+    asks |= {f"invalid.{id_}": functools.partial(judge_invalid, id_=id_, bench=bench) for id_ in every}
+    return [_asked(judge, name, ask) for name, ask in asks.items()]
 
 
-def _edge(judge: CellJudge, edge: EdgeCase) -> Check:
-    """The check of an edge case. One that is known to depend on what memory holds is asked until it shows: a right
+def _asked(judge: CellJudge, name: str, ask: Callable[[CellJudge], Check]) -> Check:
+    """A check with cases of its own. One that is known to depend on what memory holds is asked until it shows: a right
     answer by chance is none."""
-    name = f"{judge.cell.id}/edge.{edge.id}"
-    unsteady = any(entry.unsteady and entry.matches(name) for entry in judge.known)
+    unsteady = any(entry.unsteady and entry.matches(f"{judge.cell.id}/{name}") for entry in judge.known)
     for _ in range(TRIES if unsteady else 1):
         probe = judge.anew()
-        check = judge_edge(probe, edge)
+        check = ask(probe)
         judge.warnings |= probe.warnings
         judge.ways += probe.ways
         if check.outcome in NAMES[DIFFERS:]:
@@ -104,7 +112,7 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
     """Frozen witnesses are cases like any other, judged first: they decide for good what a check with a known fault
     comes to, and whether the known difference is still there, so that no draw of cases has to."""
     for entry, witness in _frozen(cell, framework, judge):
-        if not witness.is_edge:  # edge cases are judged in any case
+        if not witness.is_named:  # those are judged in any case
             judge.judge_stack(Stack.of(witness_case(witness, judge.spec)))
         seen, inside = _is_seen(_judge(plan, cell, [entry]), witness)
         if entry.unsteady and not seen:
@@ -129,12 +137,22 @@ def _frozen(cell: Cell, framework: Framework, judge: CellJudge) -> Iterator[tupl
 
 def _is_seen(probe: CellJudge, witness: Witness) -> tuple[bool, bool]:
     """Whether a witness comes to more than agreement, and whether the known differences of `probe` cover it."""
-    if witness.is_edge:
-        judge_edge(probe, next(edge for edge in probe.spec.edge_cases if f"edge.{edge.id}" == witness.check))
+    if witness.is_named:
+        judge_named(probe, witness.check)
     else:
         probe.judge_stack(Stack.of(witness_case(witness, probe.spec)))
     tally = probe.tallies.get(witness.check)
     return tally is not None and tally.outcome in NAMES[DIFFERS:], tally is not None and tally.new is None
+
+
+def judge_named(probe: CellJudge, check: str, seed: int = 0) -> Check | None:
+    """A check that has cases of its own; None, if there is none of that name."""
+    kind, _, id_ = check.partition(".")
+    edge = next((edge for edge in probe.spec.edge_cases if kind == "edge" and edge.id == id_), None)
+    if edge is not None:
+        return judge_edge(probe, edge)
+    is_there = kind == "invalid" and id_ in invalid_checks(probe.spec)
+    return judge_invalid(probe, id_, Bench(probe.spec, probe.cell.dtype, seed)) if is_there else None
 
 
 def unmatched(plan: Plan) -> list[str]:

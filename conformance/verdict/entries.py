@@ -37,7 +37,7 @@ class Envelope(_Strict):
     ulp: float | None = None
     absolute: float | None = None
     ratio: float | None = None  # of the tight budget
-    answers: tuple[Hex, ...] = ()
+    answers: tuple[Hex, ...] | Literal["any"] = ()  # any: of invalid input only
     raises: str | None = None  # a regular expression for what is raised
     instead: str = ""
 
@@ -83,9 +83,9 @@ class Witness(_Strict):
         return name
 
     @property
-    def is_edge(self) -> bool:
-        """Whether it is an edge case of the spec."""
-        return self.check.startswith("edge.")
+    def is_named(self) -> bool:
+        """Whether its check has cases of its own: an edge case of the spec, or invalid input."""
+        return self.check.startswith(("edge.", "invalid."))
 
 
 def _several(value: Any) -> Any:
@@ -125,6 +125,13 @@ class Entry(_Strict):
         except FormulaError as error:
             raise ValueError(f"{error} (column {error.column + 1} of {text!r})") from None
         return text
+
+    @model_validator(mode="after")
+    def _hides_no_number(self) -> Entry:
+        are_invalid = all(item.split("/")[-1].startswith("invalid.") for item in self.patterns)
+        if self.envelope.answers == "any" and not are_invalid:
+            raise ValueError("answers: any is for checks of invalid input, invalid.*: elsewhere it would hide faults")
+        return self
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
 from conformance.cases.case import Case, Stack, in_dtype
+from conformance.cases.invalid import invalid_checks
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
@@ -35,6 +36,7 @@ __all__ = [
     "fault_of",
     "fault_of_witness",
     "of_answered",
+    "of_error",
     "read_known",
     "witness_case",
 ]
@@ -132,7 +134,19 @@ def of_answered(entries: Sequence[Entry], check_id: str, got: float, severity: i
     return Covered(used, AGREES if used else severity)
 
 
-def _is_among(answers: Sequence[float], got: float) -> bool:
+def of_error(entries: Sequence[Entry], check_id: str, text: str, severity: int) -> Covered:
+    """The entries that cover an input out of its domain that ended in `text` where a refusal was due."""
+    used = [
+        entry.id
+        for entry in entries
+        if entry.matches(check_id) and entry.envelope.raises and re.search(entry.envelope.raises, text)
+    ]
+    return Covered(used, AGREES if used else severity)
+
+
+def _is_among(answers: Sequence[float] | str, got: float) -> bool:
+    if isinstance(answers, str):
+        return True
     return any(got == answer or (math.isnan(got) and math.isnan(answer)) for answer in answers)
 
 
@@ -175,8 +189,8 @@ def fault_of(entry: Entry, spec: Spec) -> str:
 
 def fault_of_witness(witness: Witness, spec: Spec) -> str:
     """What is wrong with a witness as a case of this criterion; "" if nothing is."""
-    if witness.is_edge:
-        there = {f"edge.{edge.id}" for edge in spec.edge_cases}
+    if witness.is_named:
+        there = {f"edge.{edge.id}" for edge in spec.edge_cases} | {f"invalid.{id_}" for id_ in invalid_checks(spec)}
     else:
         try:
             witness_case(witness, spec)
@@ -189,7 +203,7 @@ def fault_of_witness(witness: Witness, spec: Spec) -> str:
 def _inside(envelope: Envelope, judged: Judged, k: int) -> Mask:
     answer = judged.answer[k, ...]
     special = np.zeros(answer.shape, bool)
-    for value in envelope.answers:
+    for value in () if isinstance(envelope.answers, str) else envelope.answers:
         special |= np.isnan(answer) if math.isnan(value) else answer == value
     limits = [
         (envelope.ulp, judged.ulps[k, ...]),

@@ -66,7 +66,8 @@ def full(
 ) -> str:
     """The whole message of a check that did not agree."""
     tally = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
-    lines = [f"{check_id}: {outcome} — {MEANS.get(outcome, '')} ({tally})"]
+    told = worst.text if outcome in {"fails", "differs"} else ""  # it was no number that was too far off
+    lines = [f"{check_id}: {outcome} — {first_line(told) or MEANS.get(outcome, '')} ({tally})"]
     lines += _witness("smallest", smallest)
     if worst is not smallest:
         lines += _witness("worst", worst)
@@ -90,8 +91,7 @@ def describe(finding: Finding, limit: int = 24) -> Sequence[tuple[str, str]]:
     case = finding.case
     lines = []
     for name, array in case.inputs.items():
-        dtype = "int64" if array.dtype.kind in "iu" else case.dtype
-        lines.append((name, f"{_array(array, limit, finding.drawn)}  {dtype} {array.shape}"))
+        lines.append((name, f"{_array(array, limit, finding.drawn)}  {array.dtype} {array.shape}"))
     return [*lines, *((name, _value(value)) for name, value in case.parameters.items())]
 
 
