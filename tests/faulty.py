@@ -417,7 +417,7 @@ class Troubled(Right):
     def eat(self) -> None:
         eaten = []
         while True:
-            eaten.append(np.ones(2**20))
+            eaten.append(np.ones(2**22))
             time.sleep(0.01)
 
 

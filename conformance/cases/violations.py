@@ -255,4 +255,3 @@ def _next(bound: float, sign: int, dtype: str) -> float:
     rounded = np.full(3, bound).astype(DTYPES[dtype])
     numbers = step(rounded, np.array([-1, 0, 1])).astype(np.float64)
     return min((float(v) for v in numbers if sign * (v - bound) > 0), key=lambda v: abs(v - bound), default=math.nan)
-

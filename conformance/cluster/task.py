@@ -86,20 +86,26 @@ def describe(option: str, options: Options, specs: Mapping[str, Spec], code: str
 
 
 def judge(job: Job, cell: Cell) -> Iterator[str]:
-    """First "began", so that a cell's time does not run while it waits for room; then what it came to, as JSON."""
+    """First "began", so that no cell's time runs while it waits for room or its framework is imported; then what it came
+    to, as JSON."""
     if _overfull.is_set():
         os._exit(0)  # what an earlier cell left here is not this one's, which is sent to another process
-    yield "began"
-    yield dumps(_outcome(job, cell))
-
-
-def _outcome(job: Job, cell: Cell) -> dict[str, Any]:
     try:
-        with bounded(job.memory):
-            return judge_cell(_plan(_Keyed(job)), cell).to_json()
+        plan = _plan(_Keyed(job))
+    except ConformanceError as error:
+        yield dumps({"cell": cell.id, "fault": str(error)})
+        return
+    yield "began"
+    yield dumps(_outcome(plan, cell, job.memory))
+
+
+def _outcome(plan: Plan, cell: Cell, memory: float) -> dict[str, Any]:
+    try:
+        with bounded(memory):
+            return judge_cell(plan, cell).to_json()
     except TooMuchMemory:
         _overfull.set()
-        why = f"it used more memory than {job.memory:g} GiB (--cell-memory)"
+        why = f"it used more memory than {memory:g} GiB (--cell-memory)"
     except (ReferenceFault, ConformanceError) as error:
         why = str(error)
     except Exception as error:
