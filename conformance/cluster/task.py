@@ -86,8 +86,8 @@ def describe(option: str, options: Options, specs: Mapping[str, Spec], code: str
 
 
 def judge(job: Job, cell: Cell) -> Iterator[str]:
-    """First "began", so that no cell's time runs while it waits for room or its framework is imported; then what it came
-    to, as JSON."""
+    """First "began", so that no cell's time runs while it waits for room or its framework is imported; then what it
+    came to, as JSON."""
     if _overfull.is_set():
         os._exit(0)  # what an earlier cell left here is not this one's, which is sent to another process
     try:
