@@ -6,12 +6,14 @@ It shows what the formula as written loses in a dtype, and that the suite runs. 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 import conformance
-from conformance.cases.bind import full_rank, make_tape, output_shapes, outside, rank_of
+from conformance.cases.bind import full_cotangent, full_rank, make_tape, output_shapes, outside, rank_of
 from conformance.cases.case import DTYPES, Case, Stack
+from conformance.formula.algebra import Term
 from conformance.formula.plain import Plain
 from conformance.spec import Spec, match, spec_for
 
@@ -26,7 +28,7 @@ class Adapter:
 
     def environment(self) -> conformance.Environment:
         """NumPy's version."""
-        return conformance.Environment(versions={"numpy": np.__version__}, modes=("formula",))
+        return conformance.Environment(versions={"numpy": np.__version__}, modes=("formula",), cotangents=True)
 
     def binding(self, criterion: str) -> conformance.Binding:
         """The formula itself, for every criterion."""
@@ -39,6 +41,7 @@ class Adapter:
         if layout is None:
             raise ValueError("the shapes do not fit")
         stack = Stack.of(Case(call.criterion, call.dtype, layout, call.parameters, call.inputs))
+        stack = stack if call.cotangent is None else replace(stack, cotangent=call.cotangent[None])
         if refused := [item.name for item in outside(spec, stack) if item.must_raise]:
             raise ValueError(f"out of domain: {', '.join(refused)}")
         return self._evaluate(spec, stack, call.wrt)
@@ -50,7 +53,9 @@ class Adapter:
         with np.errstate(all="ignore"):
             tape = make_tape(spec, stack, Plain(dtype, rank_of(spec, stack.layout)), arrays)
             found = {"value": tape.term(root).data}
-            found |= {name: term.data for name, term in tape.gradients(root, wrt).items()}
+            given = full_cotangent(spec, stack)
+            cotangent = None if given is None else Term(given)
+            found |= {name: term.data for name, term in tape.gradients(root, wrt, cotangent).items()}
         shapes = output_shapes(spec, stack, wrt)
         done = {
             name: np.broadcast_to(found[name], full).reshape(shape)[0].astype(dtype)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+
+try:
+    import ml_dtypes
+except ModuleNotFoundError:  # in the environment of an older torch
+    ml_dtypes = None  # type: ignore[assignment,unused-ignore]
 
 # criterion: the function in torch.nn.functional, and the inputs that it differentiates
 FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -78,7 +82,8 @@ DIFFERENCES = {
 # How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
 REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
 
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+BFLOAT16 = None if ml_dtypes is None else np.dtype(ml_dtypes.bfloat16)
+DTYPES = ("float64", "float32", *(() if BFLOAT16 is None else ("bfloat16",)), "float16")
 
 
 class Adapter:
@@ -97,8 +102,9 @@ class Adapter:
         return Environment(
             versions={"torch": torch.__version__},
             devices=self._devices,
-            dtypes=("float64", "float32", "bfloat16", "float16"),
+            dtypes=DTYPES,
             flushes_subnormals=flushes,
+            cotangents=True,
             details={
                 "threads": str(torch.get_num_threads()),
                 "flush denormal": str(flushes).lower(),
@@ -125,7 +131,7 @@ class Adapter:
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
             value = function(**inputs, **call.parameters)
-            gradients = _gradients(value, wrt)
+            gradients = _gradients(value, wrt, call)
         except (RuntimeError, NotImplementedError) as error:
             if any(refusal in str(error) for refusal in REFUSALS):
                 raise Unsupported(str(error).strip()) from error
@@ -134,6 +140,18 @@ class Adapter:
             if gradient is None:
                 raise RuntimeError(f"torch gave no gradient for {name!r}: {FUNCTIONS[call.criterion][0]} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
+
+    def script(self, call: Call) -> str:
+        """The call as one writes it in torch; `$NAME` stands for the numbers of an input (docs/adapters.md)."""
+        lines = ["import torch"]
+        for name, array in _unpadded(call).items():
+            numbers = array.tolist() if array.dtype.kind in "iub" else f"${name}"
+            more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
+            lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
+        given = [f"{name}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in call.parameters.items()]
+        lines.append(f"value = torch.nn.functional.{FUNCTIONS[call.criterion][0]}({', '.join(given)})")
+        got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
+        return "\n".join([*lines, f"got = {got}.tolist()"])
 
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
@@ -145,10 +163,10 @@ def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
     return {**call.inputs, "targets": targets[: int(length)] if length.ndim == 0 and length >= 0 else targets}
 
 
-def _gradients(value: torch.Tensor, wrt: list[torch.Tensor]) -> tuple[torch.Tensor | None, ...]:
+def _gradients(value: torch.Tensor, wrt: list[torch.Tensor], call: Call) -> tuple[torch.Tensor | None, ...]:
     if not value.requires_grad:
         return (None,) * len(wrt)
-    seed = torch.ones_like(value) if value.dim() else None  # ones: the gradient of the sum, one kernel cheaper than it
+    seed = torch.ones_like(value) if call.cotangent is None else _tensor(call.cotangent, call.device)
     gradients: tuple[torch.Tensor | None, ...] = torch.autograd.grad(value, wrt, seed, allow_unused=True)
     return gradients
 
@@ -157,7 +175,7 @@ def _tensor(array: NDArray[Any], device: str) -> torch.Tensor:
     """The array's own memory, strides and all: what torch does to its inputs shows. A copy where torch takes none."""
     if not array.flags.writeable or (array.ndim and min(array.strides) < 0):
         array = array.copy()
-    if array.dtype == BFLOAT16:
+    if BFLOAT16 is not None and array.dtype == BFLOAT16:
         tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     else:
         tensor = torch.from_numpy(array)
@@ -166,9 +184,11 @@ def _tensor(array: NDArray[Any], device: str) -> torch.Tensor:
 
 def _array(tensor: torch.Tensor) -> NDArray[Any]:
     tensor = tensor.detach().cpu()
-    is_bfloat16 = tensor.dtype == torch.bfloat16
-    array: NDArray[Any] = (tensor.view(torch.int16) if is_bfloat16 else tensor).numpy()
-    return array.view(BFLOAT16) if is_bfloat16 else array
+    if tensor.dtype == torch.bfloat16 and BFLOAT16 is not None:
+        bits: NDArray[Any] = tensor.view(torch.int16).numpy()
+        return bits.view(BFLOAT16)
+    array: NDArray[Any] = tensor.numpy()
+    return array
 
 
 def _flushes_subnormals() -> bool:

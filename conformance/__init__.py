@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from conformance.adapter import Adapter, Binding, Call, Difference, Environment, Output, Unsupported
+    from conformance.adapter import Adapter, Binding, Call, Difference, Environment, Output, Unsupported, WorkerDied
     from conformance.adapter.load import load_adapter
     from conformance.errors import ConformanceError
     from conformance.reference import Reference, evaluate
@@ -24,6 +24,7 @@ _HOMES = {
     "Environment": "adapter",
     "Output": "adapter",
     "Unsupported": "adapter",
+    "WorkerDied": "adapter",
     "load_adapter": "adapter.load",
     "ConformanceError": "errors",
     "Reference": "reference",
@@ -40,6 +41,7 @@ __all__ = [
     "Output",
     "Reference",
     "Unsupported",
+    "WorkerDied",
     "evaluate",
     "load_adapter",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `conformance run | list | show | replay | report | diff`."""
+"""The command line: `conformance run | list | show | replay | report | diff | known`."""
 
 from __future__ import annotations
 
@@ -54,17 +54,26 @@ def _parser() -> argparse.ArgumentParser:
     replay = _add(commands, "replay", "run a check's witnesses again, and say what they come to now", _replay)
     replay.add_argument("results", type=Path)
     replay.add_argument("id", help="a check id, such as cross_entropy/torch/cpu/eager/float32/value")
-    report = _add(
-        commands,
-        "report",
-        "one HTML report of several results files; with -o FILE.json, shards of a run as one results file",
-        _report,
+    replay.add_argument(
+        "--script",
+        choices=("smallest", "worst"),
+        nargs="?",
+        const="smallest",
+        help="print a script instead, which needs nothing but the framework: for a bug report (default: smallest)",
     )
+    report = _add(commands, "report", "one report of several results files; shards of a run become one", _report)
     report.add_argument("results", nargs="+", type=Path)
-    report.add_argument("-o", "--output", required=True, type=Path)
+    form = "the suffix says which form: .html, .md, .xml (JUnit), .csv, .svg (a badge), .txt, .json (one run); repeats"
+    report.add_argument("-o", "--output", action="append", default=[], type=Path, metavar="FILE", help=form)
+    names = "html, markdown, junit, csv, badge, terminal, or github (annotations); without -o it is printed"
+    report.add_argument("--format", default="", metavar="NAME", help=names)
     diff = _add(commands, "diff", "what changed between two results files; exit code 1 when something got worse", _diff)
     diff.add_argument("old", type=Path)
     diff.add_argument("new", type=Path)
+    known = _add(commands, "known", "drafts of known differences, for a person to complete", _known)
+    known.add_argument("--update", required=True, type=Path, metavar="RESULTS", help="the results that show them")
+    known.add_argument("-o", "--output", type=Path, metavar="FILE", help="the file to add them to (default: printed)")
+    known.add_argument("--inaccurate", action="store_true", help="what is inaccurate, too")
     return parser
 
 
@@ -109,21 +118,27 @@ def _show(given: argparse.Namespace) -> int:
 
 
 def _replay(given: argparse.Namespace) -> int:
-    from conformance.suite.replay import replay
+    from conformance.suite.replay import print_script, replay
 
-    return replay(given.results, given.id)
+    return print_script(given.results, given.id, given.script) if given.script else replay(given.results, given.id)
 
 
 def _report(given: argparse.Namespace) -> int:
     from conformance.report.commands import report
 
-    return report(given.results, given.output)
+    return report(given.results, *given.output, name=given.format)
 
 
 def _diff(given: argparse.Namespace) -> int:
     from conformance.report.commands import diff
 
     return diff(given.old, given.new)
+
+
+def _known(given: argparse.Namespace) -> int:
+    from conformance.report.drafts import update
+
+    return update(given.update, given.output, inaccurate=given.inaccurate)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ def test_stacks_are_what_the_spec_says(spec: Spec, dtype: str) -> None:
             item = spec.inputs[name]
             assert array.dtype == (DTYPES[dtype] if item.dtype == "float" else np.int64)
             wide = array.astype(float)
-            assert np.isin(wide[~np.isfinite(wide)], item.special).all()
+            is_hard = stack.labels["recipe"].startswith("hard")  # tests/test_cases_hard.py
+            assert is_hard or np.isin(wide[~np.isfinite(wide)], item.special).all()
         output_shapes(spec, stack, [name for name in spec.differentiable if name in stack.inputs])
 
 
@@ -141,7 +142,7 @@ def test_first_rows_cover_every_single_level(spec: Spec) -> None:
 @EVERY
 def test_efforts_draw_what_they_promise(spec: Spec) -> None:
     quick, default = (list(recipes(spec, "float64", effort)) for effort in ("quick", "default"))
-    assert len(quick) == 24
+    assert len(quick) == 24 + EFFORTS["quick"].hard
     assert len(default) >= 120
     assert sum(recipe.origin.startswith("random") for recipe in default) >= 40
     assert len({(recipe.levels, recipe.seed) for recipe in default}) == len(default)
@@ -301,7 +302,7 @@ def test_the_variance_comes_in_each_of_its_patterns() -> None:
 
 def test_inputs_that_may_broadcast_still_span_the_layout() -> None:
     pair = {name: Input(name, ("N", "C"), broadcast=BROADCASTING) for name in ("x", "y")}
-    spec = toy(inputs=pair, dims={"N": Dim("N"), "C": Dim("C")}, reduce={"none": TOY.loss}, params={})
+    spec = toy(inputs=pair, dims={"N": Dim("N"), "C": Dim("C")}, reduce={"none": parse_expression("x + y")}, params={})
     shapes = set()
     for stack in stacks(spec, "float32", "default"):
         x, y = (stack.inputs[name].shape[1:] for name in ("x", "y"))
@@ -475,7 +476,7 @@ def test_labels_that_depend_on_another_input() -> None:
         "short": Input("short", ("N",), "int", parse_expression("0 <= short <= long")),
         "long": Input("long", ("N",), "int", parse_expression("0 <= long <= C")),
     }
-    spec = toy(inputs=inputs, reduce={"none": TOY.loss}, params={}, dims={"N": Dim("N"), "C": Dim("C")})
+    spec = toy(inputs=inputs, reduce={"none": parse_expression("x")}, params={}, dims={"N": Dim("N"), "C": Dim("C")})
     for stack in stacks(spec, "float32", "quick"):
         assert (stack.inputs["short"] >= 0).all()
         assert (stack.inputs["short"] <= stack.inputs["long"]).all()

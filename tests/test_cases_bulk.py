@@ -19,7 +19,7 @@ from conformance.cases.covering import covering_rows, feasible_pairs
 from conformance.cases.expand import expand, space_for
 from conformance.cases.factors import space_of
 from conformance.cases.plan import EFFORTS, bulk_case, for_each_stack, recipes, stacks
-from conformance.cases.recipe import bulk_recipe
+from conformance.cases.recipe import recipe_beside
 from conformance.cases.shrink import NUMBERS, minimise
 from conformance.errors import UsageError
 from conformance.record.journal import Journal
@@ -45,7 +45,7 @@ def bulk_of(name: str, dtype: str = "float32", seed: int = 0) -> Case:
 
 @pytest.mark.parametrize(("spec", "dtype"), CELLS)
 def test_every_cell_has_a_case_of_100_000_elements(spec: Any, dtype: str) -> None:
-    recipe, *_ = (recipe for recipe in recipes(spec, dtype, "thorough", 1) if recipe.is_bulk)
+    recipe, *_ = (recipe for recipe in recipes(spec, dtype, "thorough", 1) if recipe.kind == "bulk")
     stack = expand(spec, dtype, recipe)
     assert len(stack) == 1
     assert ENOUGH <= max(array.size for array in stack.inputs.values()) <= 1.05 * ENOUGH
@@ -57,7 +57,9 @@ def test_every_cell_has_a_case_of_100_000_elements(spec: Any, dtype: str) -> Non
 
 @EVERY
 def test_efforts_say_how_many(spec: Any) -> None:
-    counts = {effort: sum(r.is_bulk for r in recipes(spec, "float32", effort)) for effort in ("quick", "default")}
+    counts = {
+        effort: sum(r.kind == "bulk" for r in recipes(spec, "float32", effort)) for effort in ("quick", "default")
+    }
     assert counts == {"quick": 0, "default": 1}
     assert EFFORTS["thorough"].bulk >= 8
 
@@ -65,7 +67,10 @@ def test_efforts_say_how_many(spec: Any) -> None:
 @EVERY
 def test_the_two_halves_take_turns(spec: Any) -> None:
     turns = [
-        {dtype: sum(r.is_bulk for r in recipes(spec, dtype, "default", seed)) for dtype in ("bfloat16", "float16")}
+        {
+            dtype: sum(r.kind == "bulk" for r in recipes(spec, dtype, "default", seed))
+            for dtype in ("bfloat16", "float16")
+        }
         for seed in range(8)
     ]
     assert all(sum(counts.values()) == 1 for counts in turns)
@@ -73,7 +78,7 @@ def test_the_two_halves_take_turns(spec: Any) -> None:
 
 
 def test_so_each_of_them_has_large_reductions() -> None:
-    shares = [sum(r.is_bulk for s in SPECS.values() for r in recipes(s, d)) for d in ("bfloat16", "float16")]
+    shares = [sum(r.kind == "bulk" for s in SPECS.values() for r in recipes(s, d)) for d in ("bfloat16", "float16")]
     assert min(shares) >= 5
 
 
@@ -81,9 +86,9 @@ def test_so_each_of_them_has_large_reductions() -> None:
 def test_pairs_are_those_without_them(spec: Any) -> None:
     space = space_for(spec, "float16")
     before = feasible_pairs(space_of(spec, "float16"))
-    space_for(spec, "float16", is_bulk=True)
+    space_for(spec, "float16", "bulk")
     assert feasible_pairs(space) == before
-    with_bulk = [recipe for recipe in recipes(spec, "float16") if not recipe.is_bulk]
+    with_bulk = [recipe for recipe in recipes(spec, "float16") if not recipe.kind]
     assert [recipe.levels for recipe in with_bulk[: len(covering_rows(space))]] == list(covering_rows(space))
 
 
@@ -97,8 +102,8 @@ def test_they_count_as_cases_and_in_no_pair() -> None:
 
 
 def levels_of(name: str, dtype: str, factor: str) -> Counter[Any]:
-    space = space_for(SPECS[name], dtype, is_bulk=True)
-    drawn = (bulk_recipe(space, name, dtype, seed, i) for seed in range(20) for i in range(2))
+    space = space_for(SPECS[name], dtype, "bulk")
+    drawn = (recipe_beside("bulk", space, name, dtype, seed, i) for seed in range(20) for i in range(2))
     return Counter(str(space.levels(recipe.levels)[factor]) for recipe in drawn)
 
 

@@ -19,13 +19,15 @@ SCRIPT = """
 import sys, pathlib
 import {imports}
 import conformance
-from conformance.cases.plan import drawn_bits, stacks
+from conformance.cases.plan import consistency_stacks, drawn_bits, stacks
 from conformance.spec import load_specs, specs_folder
 print(pathlib.Path(conformance.__file__).parent, specs_folder(), file=sys.stderr)
 specs = load_specs([specs_folder()])
 for name in {names}:
     for dtype in ("float64", "bfloat16"):
         print(*(stack[k].hash for stack in stacks(specs[name], dtype, "default", 3) for k in (0, -1)))
+        print(*(stack[0].hash for stack in consistency_stacks(specs[name], dtype, "default", 3)))
+        print(*sorted({{stack.labels["recipe"].split()[0] for stack in stacks(specs[name], dtype, "default", 3)}}))
     print(*drawn_bits(100, 4))
 """
 
@@ -61,6 +63,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(PACKAGE, site / "conformance", ignore=ignored)
     shutil.copytree(specs_folder(), site / "conformance" / "specs")
     return site
+
+
+def test_hard_values_are_among_them(here: str) -> None:
+    assert {"covering", "random", "hard"} <= {word for line in here.splitlines() for word in line.split()}
 
 
 def test_from_an_installed_copy(here: str, installed: Path, tmp_path: Path) -> None:

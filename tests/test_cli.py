@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,6 +134,9 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
         (("replay", "absent.json", "l1/numpy/cpu/formula/float64/value"), "absent.json"),
         (("report", "absent.json", "-o", "out.html"), "absent.json"),
         (("report", "absent.json"), "-o"),
+        (("known",), "--update"),
+        (("known", "--update", "absent.json"), "absent.json"),
+        (("report", "absent.json", "-o", "out.md"), "absent.json"),
         (("diff", "absent.json", "absent.json"), "absent.json"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -209,6 +213,38 @@ def test_replay_says_what_is_wrong(
     assert code == 1, err
     assert "wanted" in out
     assert "got" in out
+
+
+def test_replay_says_in_its_last_line_whether_it_is_still_so(
+    wrong: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(HERE)
+    _, out, _ = said(capsys, "replay", str(wrong), CHECK)
+    assert out.splitlines()[-1] == "STILL SO: 2 of 2 witnesses come to fails"
+    mended = json.loads(wrong.read_text(encoding="utf-8"))
+    mended["run"]["options"]["adapters"] = {"sign_flipped": "faulty:Right"}
+    (wrong.parent / "mended.json").write_text(json.dumps(mended), encoding="utf-8")
+    code, out, err = said(capsys, "replay", str(wrong.parent / "mended.json"), CHECK)
+    assert code == 0, err
+    assert out.splitlines()[-1] == "NO LONGER SO: none of 2 witnesses come to fails"
+
+
+def test_replay_prints_a_script_or_why_there_is_none(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(capsys, "replay", str(wrong), CHECK, "--script")
+    assert (code, out) == (4, "")
+    assert "has no script: the adapter of sign_flipped writes none for this call" in err
+    document = read_results(wrong)
+    check = next(check for check in document["checks"] if check["id"] == CHECK)
+    for i, item in enumerate(check["witnesses"]):
+        item.update(script=f"import os\ngot = {i}.0", due="number", where=[])
+    write_results(wrong.parent / "scripts.json", document)
+    for args, got in (((), "0.0"), (("smallest",), "0.0"), (("worst",), "1.0")):
+        code, out, _ = said(capsys, "replay", str(wrong.parent / "scripts.json"), CHECK, "--script", *args)
+        assert code == 0
+        assert f"\ngot = {got}\n" in out
+    code, _, err = said(capsys, "replay", str(wrong), f"{CHECK}s", "--script")
+    assert code == 4
+    assert f"did you mean {CHECK}?" in err
 
 
 def test_replay_of_what_agreed_has_nothing_to_show(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,8 @@ STEPS = [
     ("fails", "fails", {"worst_ratio": 2.0}, {"worst_ratio": 4.5}, "worse"),
     ("fails", "fails", {"worst_ratio": 2.0}, {"worst_ratio": float("inf")}, "worse"),
     ("fails", "fails", {"worst_ratio": 2.0}, {"worst_ratio": 3.9}, None),
+    ("fails", "fails", {**KNOWN, "worst_ratio": 2.0}, {**KNOWN, "worst_ratio": 99.0}, None),
+    ("fails", "fails", {**KNOWN, "worst_ratio": 99.0}, {**KNOWN, "worst_ratio": 2.0}, None),
     ("agrees", "agrees", {"worst_ratio": 0.1}, {"worst_ratio": 0.9}, None),
     ("inaccurate", "inaccurate", {"worst_ratio": 9.0}, {"worst_ratio": 2.0}, "better"),
     ("inaccurate", "agrees", {}, {}, "better"),

@@ -99,6 +99,10 @@ def damaged(path: list[Any], value: Any) -> str:
         ("[]", 'lacks "schema"'),
         ("{}", 'lacks "schema"'),
         ('{"schema": 2}', "has schema 2, and loss-conformance"),
+        ('{"schema": 0, "run": {"suite": "0.0.9"}}', "has schema 0, written by version '0.0.9', and loss-conformance"),
+        ('{"schema": "1"}', "has schema '1', and loss-conformance"),
+        ('{"schema": null, "run": []}', "has schema None, and loss-conformance"),
+        ('{"schema": true}', "is damaged"),
         ('{"schema": 1}', "is damaged: the document: "),
         (damaged(["checks", 0, "outcome"], "passed"), r"damaged: checks\[0\].outcome: 'passed' is not one of"),
         (damaged(["checks", 0, "extra"], 1), r"damaged: checks\[0\]: .*'extra' was unexpected"),
@@ -136,6 +140,18 @@ def test_a_device_is_written_to_and_a_link_is_followed(tmp_path: Path) -> None:
     write_results(tmp_path / "link.json", document(check()))
     assert (tmp_path / "link.json").is_symlink()
     assert read_results(tmp_path / "real.json")["schema"] == 1
+
+
+def test_each_check_and_each_entry_of_the_ledger_has_a_line(tmp_path: Path) -> None:
+    doc = realistic()
+    write_results(tmp_path / "r.json", doc)
+    lines = (tmp_path / "r.json").read_text(encoding="utf-8").splitlines()
+    assert {json.dumps(json.loads(line.rstrip(","))["id"]) for line in lines if line.startswith('{"apart_ulp"')} == {
+        json.dumps(check["id"]) for check in doc["checks"]
+    }
+    assert len(lines) == len(doc["checks"]) + len(doc["ledger"]) + 6
+    write_results(tmp_path / "r.json", {**doc, "checks": [], "ledger": []})
+    assert read_results(tmp_path / "r.json")["checks"] == []
 
 
 def test_roll_up_is_the_worst_of_what_was_judged() -> None:

@@ -37,7 +37,7 @@ def test_what_is_wrong_stands_worst_first_with_its_numbers(text: str) -> None:
         "ctc/torch/cpu/eager/float32"
     )
     assert "fails, 1,250 ulp, 340 times the budget, 13 of 1,600 cases" in text
-    assert "known: torch-cosine-zero" in text
+    assert "  torch-cosine-zero (" in text
     assert text.index("Wrong, and new (2)") < text.index("Wrong, and known (1)") < text.index("Inaccurate (1)")
 
 
@@ -85,6 +85,17 @@ def test_long_lists_are_cut_and_counted() -> None:
     text = summary(document(*(check("fails", where=cell(f"c{i:02}")) for i in range(40))), limit=5)
     assert "Wrong, and new (40)" in text
     assert "... and 35 more" in text
+
+
+def test_what_shares_a_cause_is_told_once() -> None:
+    dtypes = ("float64", "float32", "float16")
+    same = [check("fails", where=cell("l1", d), worst_ratio=2.0 + i) for i, d in enumerate(dtypes)]
+    text = summary(document(*same, check("fails", where=cell("mse"))))
+    section = text[text.index("Wrong, and new (4, in 2 groups)") :]
+    assert "2 more like it" in section
+    assert "l1/torch/cpu/eager/float16/value" in section  # the worst one
+    assert "l1/torch/cpu/eager/float64/value" not in section
+    assert text.splitlines()[-1].startswith("FAIL: 4 new;")
 
 
 def test_hostile_text_cannot_steer_the_terminal() -> None:

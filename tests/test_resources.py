@@ -59,11 +59,17 @@ def test_wheel_and_sdist_hold_the_three_folders(tmp_path: Path) -> None:
     for path in _files():
         assert f"conformance/{path}" in in_wheel
         assert path in in_sdist
+    # what is published is read where it is published, and made by a checkout
+    assert "reports/publish.py" in in_sdist
+    assert {name for name in in_wheel if name.startswith("conformance/reports/")} == {
+        f"conformance/{path}" for path in _files() if path.startswith("reports/")
+    }
     assert {"conformance/py.typed", "conformance/_resources.py"} <= in_wheel & in_sdist
     assert not [name for name in in_wheel if "__pycache__" in name]
     assert {name.partition("/")[0].partition("-")[0] for name in in_wheel} == {"conformance", "loss_conformance"}
 
 
 def _files() -> list[str]:
-    files = (path for name in FOLDERS for path in (ROOT / name).rglob("*"))
+    places = (ROOT / "specs", ROOT / "adapters", ROOT / "reports" / "templates")
+    files = [ROOT / "reports" / "results.schema.json", *(path for place in places for path in place.rglob("*"))]
     return [str(path.relative_to(ROOT)) for path in files if path.is_file() and "__pycache__" not in path.parts]

@@ -13,7 +13,18 @@ from conformance.cases.case import Case
 from conformance.record.model import roll_up
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers, half_ulp, ulp
-from conformance.verdict.compare import AGREES, ERROR, FAILS, INACCURATE, NAMES, POINTS, UNDECIDED, Judged, judge
+from conformance.verdict.compare import (
+    AGREES,
+    ERROR,
+    FAILS,
+    INACCURATE,
+    NAMES,
+    POINTS,
+    UNDECIDED,
+    Judged,
+    bounds,
+    judge,
+)
 from conformance.verdict.message import distance, full, headline
 from conformance.verdict.tally import Finding, Tally, worst_element
 
@@ -350,3 +361,41 @@ def test_the_sentence_of_an_exception_says_what_was_raised() -> None:
 def test_a_wrong_special_value_has_no_ulps() -> None:
     assert distance(Finding(case(), FAILS, (), 1.0, NAN, NAN, INF)) == "a wrong special value"
     assert UNDECIDED < INACCURATE < FAILS
+
+
+# Between which numbers an answer would not have been judged so
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", range(4))
+def test_bounds_are_where_the_verdict_changes(dtype: str, seed: int) -> None:
+    draw, fmt = np.random.default_rng(seed), FORMATS[dtype]
+    for _ in range(200):
+        high = float(draw.uniform(0.5, 4) * draw.choice([-1, 0, 1]))
+        tight = float(draw.uniform(0, 8) * fmt.unit)
+        sides = {name: float(draw.uniform(0, 4) * fmt.unit * draw.integers(2)) for name in ("below", "above")}
+        numbers = wanted(high, tight, 3 * tight, low=float(draw.uniform(-0.4, 0.4) * ulp(np.array(high or 1e-3), FORMATS["float64"])), **sides)  # fmt: skip  # noqa: E501
+        answer = float(np.array(high + draw.uniform(-40, 40) * fmt.unit).astype(DTYPES[dtype]))
+        severity = int(judged(numbers, answer, dtype).severity[0])
+        for level in (INACCURATE, FAILS):
+            low, top = bounds(numbers, (0,), level, NAN, fmt)
+            near = min(abs(answer - low), abs(answer - top)) <= 2 * ulp(np.array(answer), FORMATS["float64"])
+            assert near or (low <= answer <= top) == (severity < level), (high, answer, low, top, numbers)
+        if severity >= INACCURATE:
+            low, top = bounds(numbers, (0,), severity, answer, fmt)
+            assert not low <= answer <= top
+
+
+@pytest.mark.parametrize(
+    ("numbers", "ends"),
+    [
+        (wanted(INF), (INF, INF)),
+        (wanted(-INF), (-INF, -INF)),
+        (wanted(MAX32), (MAX32 - 2.0**103, INF)),
+        (wanted(1.0, 1.0, overflow=True), (-(2.0**-24), 2.0 + 2.0**-23)),
+        (wanted(0.0, 0.0), (-TINY32 / 2, TINY32 / 2)),
+    ],
+)
+def test_bounds_at_the_ends(numbers: Numbers, ends: tuple[float, float]) -> None:
+    assert bounds(numbers, (0,), FAILS, NAN, FORMATS["float32"]) == ends
+    assert all(math.isnan(end) for end in bounds(wanted(NAN), (0,), FAILS, 1.0, FORMATS["float32"]))

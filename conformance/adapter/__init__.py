@@ -8,6 +8,7 @@ from conformance.adapter.protocol import (
     Environment,
     Output,
     Unsupported,
+    WorkerDied,
 )
 
-__all__ = ["Adapter", "Binding", "Call", "Difference", "Environment", "Output", "Unsupported"]
+__all__ = ["Adapter", "Binding", "Call", "Difference", "Environment", "Output", "Unsupported", "WorkerDied"]

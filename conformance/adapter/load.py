@@ -1,4 +1,4 @@
-"""Finding an adapter by name, entry point or `module:Class`."""
+"""Finding an adapter by name, entry point or `module:Class`; `@PATH/TO/python` runs it in another interpreter."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from conformance._resources import folder
@@ -22,13 +24,17 @@ def built_in() -> list[str]:
     return sorted(path.stem for path in folder("adapters").glob("*.py"))
 
 
-def load_adapter(name: str) -> Adapter:
+def load_adapter(name: str, specs: Sequence[Path] = ()) -> Adapter:
     """A new instance of the adapter `name`: a built-in name, an entry point of the group
-    `conformance.adapters`, or `module:Class`.
+    `conformance.adapters`, or `module:Class`. `NAME@PATH/TO/python` runs it in a worker process of that interpreter, to
+    which `specs` tells the folders of specs beside the built-in ones.
 
     Raises:
         AdapterError: there is none of that name, it cannot be imported, or it lacks a method of the protocol.
     """
+    name, at, python = name.partition("@")
+    if at:
+        return _in_worker(name, python, specs)
     factory = _factory(name)
     try:
         adapter: Adapter = factory()
@@ -38,6 +44,16 @@ def load_adapter(name: str) -> Adapter:
     if missing:
         raise AdapterError(f"{name!r} is not an adapter: it has no {', '.join(missing)}; see conformance.Adapter")
     return adapter
+
+
+def _in_worker(name: str, python: str, specs: Sequence[Path]) -> Adapter:
+    try:
+        from conformance.worker.adapter import WorkerAdapter
+    except ModuleNotFoundError as error:  # fcntl, say
+        raise AdapterError(f"{name}@{python}: workers need Linux or macOS, and {error.name!r} is not here") from error
+    if not python:
+        raise AdapterError(f"{name}@: give the path of a Python behind the @, such as {name}@.venv-old/bin/python")
+    return WorkerAdapter(name, python, specs)
 
 
 def _factory(name: str) -> Any:

@@ -18,6 +18,13 @@ class Unsupported(Exception):
     """
 
 
+class WorkerDied(Exception):
+    """Raised by an adapter that runs in a worker process: the call crashed it, or it hung, or used too much memory.
+
+    The message says which. It is an error, and no refusal, also where the input is out of its domain.
+    """
+
+
 @dataclass(frozen=True)
 class Environment:
     """What an adapter can run, and on what: `versions` maps package names to versions, the framework's own first."""
@@ -27,6 +34,7 @@ class Environment:
     dtypes: tuple[str, ...] = ("float64", "float32")
     modes: tuple[str, ...] = ("eager",)
     flushes_subnormals: bool = False
+    cotangents: bool = False  # `run` looks at `Call.cotangent`; one that does not is never given any
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,7 +68,9 @@ class Binding:
 class Call:
     """One case for one framework. Absent optional inputs are not in `inputs`; `wrt` names the gradients wanted.
 
-    Floating inputs are arrays of `dtype`; integer inputs int64, boolean inputs bool; parameters are Python values.
+    Floating inputs are arrays of `dtype`, integer inputs int64 (now and then another integer dtype), boolean ones bool;
+    parameters are Python values. With a `cotangent`, of the value's shape and dtype, the gradients wanted are those of
+    the sum of value times cotangent.
     """
 
     criterion: str
@@ -70,11 +80,13 @@ class Call:
     device: str = "cpu"
     mode: str = "eager"
     wrt: tuple[str, ...] = ()
+    cotangent: Array | None = None
 
 
 @dataclass(frozen=True)
 class Output:
-    """What came out: the value, and the gradient of its sum for each input in `Call.wrt`, in the call's dtype."""
+    """What came out: the value, and the gradient of its sum (or as `Call.cotangent` says) for each input in
+    `Call.wrt`, in the call's dtype."""
 
     value: Array
     gradients: Mapping[str, Array] = field(default_factory=dict)
@@ -82,7 +94,11 @@ class Output:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own."""
+    """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own.
+
+    It may have two more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
+    that it raised; and `script(call) -> str`, the call in the framework's own words (docs/adapters.md).
+    """
 
     name: str
 

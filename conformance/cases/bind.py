@@ -82,6 +82,11 @@ def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tup
     return shapes
 
 
+def full_cotangent(spec: Spec, stack: Stack) -> NDArray[Any] | None:
+    """The cotangent of a stack's values as an array of full rank; None: it has none."""
+    return None if stack.cotangent is None else stack.cotangent.reshape(output_shapes(spec, stack, ())["value"][0])
+
+
 def check_of_output(output: str) -> str:
     """The name of the check that judges an output: `value`, or `gradient.INPUT`."""
     return output if output == "value" else f"gradient.{output}"

@@ -90,6 +90,7 @@ class Stack:
     inputs: Mapping[str, Array]
     regime: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)  # how it was drawn, for a reader
+    cotangent: Array | None = None  # of the values, the stack's axis in front; None: 1 for each
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -100,7 +101,9 @@ class Stack:
 
     def only(self, cases: Sequence[int] | NDArray[np.int64]) -> Stack:
         """The stack of these of its cases."""
-        return replace(self, inputs={name: array[np.asarray(cases, int)] for name, array in self.inputs.items()})
+        chosen = np.asarray(cases, int)
+        cotangent = None if self.cotangent is None else self.cotangent[chosen]
+        return replace(self, inputs={name: array[chosen] for name, array in self.inputs.items()}, cotangent=cotangent)
 
     @staticmethod
     def of(case: Case) -> Stack:

@@ -128,7 +128,7 @@ class Data:
             raise outside(self.spec, self.regime, item.name)
         array: Array = ordinary[source.below(len(ordinary), shape)]
         kind = source.integer(8)
-        if not len(singled) or kind < 3:
+        if not len(singled) or kind < 3 or not array.size:
             return array
         chosen = (source.below(4, shape) == 0 if kind < 7 else np.ones(shape, bool)).reshape(shape[0], -1)
         chosen[np.arange(shape[0]), source.below(chosen.shape[1], shape[:1])] = False

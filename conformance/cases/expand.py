@@ -12,9 +12,11 @@ from conformance.cases.data import TRIES, Data, outside
 from conformance.cases.domain import holds, sizes
 from conformance.cases.draw import draw_number
 from conformance.cases.factors import DRAWN, Space, shape_of, space_of
+from conformance.cases.hard import hard_space, harden
 from conformance.cases.recipe import Recipe
 from conformance.cases.source import Shape, Source
 from conformance.cases.special import place
+from conformance.cases.variants import consistency_space
 from conformance.spec.layout import broadcast
 from conformance.spec.model import Param, Regime, Spec, Uniform
 
@@ -25,15 +27,21 @@ COARSE = 8  # one stack in so many has few-bit numbers
 Levels = Mapping[str, Any]
 _TYPES: Mapping[str, Callable[[float], Any]] = {"real": float, "integer": round, "bool": bool}
 # a spec has no hash; held here, its id stays its own
-_SPACES: dict[int, tuple[Spec, dict[tuple[str, bool], Space]]] = {}
+_SPACES: dict[int, tuple[Spec, dict[tuple[str, str], Space]]] = {}
+BESIDE: Mapping[str, Callable[[Spec, str], Space]] = {
+    "": space_of,
+    "bulk": bulk_space,
+    "hard": hard_space,
+    "consistency": consistency_space,
+}
 
 
-def space_for(spec: Spec, dtype: str, *, is_bulk: bool = False) -> Space:
-    """The factors of `spec` in `dtype`, worked out once; those of cases with many elements, if `is_bulk`."""
+def space_for(spec: Spec, dtype: str, kind: str = "") -> Space:
+    """The factors of `spec` in `dtype`, worked out once; of a kind of recipes that stand beside the covering array."""
     known = _SPACES.setdefault(id(spec), (spec, {}))[1]
-    if (dtype, is_bulk) not in known:
-        known[dtype, is_bulk] = bulk_space(spec, dtype) if is_bulk else space_of(spec, dtype)
-    return known[dtype, is_bulk]
+    if (dtype, kind) not in known:
+        known[dtype, kind] = BESIDE[kind](spec, dtype)
+    return known[dtype, kind]
 
 
 def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
@@ -42,7 +50,7 @@ def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
     Raises:
         SpecError: a regime hardly ever draws inside a domain.
     """
-    levels = space_for(spec, dtype, is_bulk=recipe.is_bulk).levels(recipe.levels)
+    levels = space_for(spec, dtype, recipe.kind).levels(recipe.levels)
     source = Source(recipe.seed)
     is_coarse = source.integer(COARSE) == 1
     regime, layout = spec.regimes[levels["regime"]], levels["layout"].layout
@@ -50,10 +58,11 @@ def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
     parameters = _parameters(spec, dtype, regime, levels, extents, source)
     data = Data(spec, dtype, regime, layout, shapes, {**parameters, **extents}, parameters, source, is_coarse)
     data.draw()
-    where = place(data, levels["special"])
+    special = levels["special"]
+    where = harden(data, special.kind) if recipe.kind == "hard" else place(data, special)
     labels = {
         "layout": str(levels["layout"]),
-        "special": f"{levels['special']}, in {where}" if where else "none",
+        "special": f"{special}, in {where}" if where else "none",
         "recipe": recipe.origin,
     }
     inputs = {name: data.arrays[name] for name in shapes}
@@ -69,7 +78,8 @@ def _shapes(spec: Spec, levels: Levels) -> dict[str, Shape]:
         if levels.get(f"present.{name}", True)
     }
     size = max(sum(map(math.prod, shapes.values())), 1)
-    cases = min(max(-(-ELEMENTS // size), 1), MOST_CASES)
+    is_empty = 0 in layout.values()  # then one case is like another
+    cases = 1 if is_empty else min(max(-(-ELEMENTS // size), 1), MOST_CASES)
     return {name: (cases, *shape) for name, shape in shapes.items()}
 
 

@@ -33,7 +33,7 @@ class Factor:
 class Special:
     """Numbers that are placed into a stack after it was drawn: in any input, or (`value`) in one."""
 
-    kind: str  # "none", "zero", "tie", "subnormal", "value"
+    kind: str  # "none", "zero", "tie", "subnormal", "value"; or a kind of hard values (`conformance.cases.hard`)
     input: str = ""
     value: float = 0.0
 
@@ -69,16 +69,21 @@ class Space:
 Condition = Callable[[Mapping[str, Any]], bool]  # on levels by name
 
 
-def space_of(spec: Spec, dtype: str, instead: Mapping[str, tuple[Any, ...]] = MappingProxyType({})) -> Space:
+def space_of(
+    spec: Spec,
+    dtype: str,
+    instead: Mapping[str, tuple[Any, ...]] = MappingProxyType({}),
+    more: Sequence[tuple[tuple[str, ...], Condition]] = (),
+) -> Space:
     """The factors of `spec` in `dtype`: regime, layout, presence, broadcasting, parameters, special values.
 
-    `instead` gives other levels to the factors that it names.
+    `instead` gives other levels to the factors that it names; `more` are rules beside the usual ones.
     """
     found = _factors(spec, dtype)
     factors = {factor.name: Factor(factor.name, instead.get(factor.name, factor.levels)) for factor in found}
     order = tuple(factors)
     rules = []
-    for names, condition in _conditions(spec, dtype, factors):
+    for names, condition in (*_conditions(spec, dtype, factors), *more):
         levels = [factors[name].levels for name in names]
         rows = itertools.product(*(range(len(items)) for items in levels))
         allowed = frozenset(

@@ -78,6 +78,19 @@ def bulk_buckets(spec: Spec) -> tuple[Bucket, ...]:
     return tuple(Bucket("bulk", _bulk(spec, axes)) for axes in _full(spec))
 
 
+def hard_buckets(spec: Spec) -> tuple[Bucket, ...]:
+    """Small layouts; those with one position along their first axis that may be absent or of any number; and those with
+    none, along each axis that may have none."""
+    found = []
+    for axes in skeletons(spec):
+        small = _sized(spec, axes, SMALL)
+        found.append(Bucket("small", small))
+        batch = [axis for axis in axes if dim_of(spec, axis).kind != "fixed" or dim_of(spec, axis).min == 0][:1]
+        found += [Bucket("single", {**small, axis: 1}) for axis in batch]
+        found += [Bucket("empty", {**small, axis: 0}) for axis in axes if dim_of(spec, axis).min == 0]
+    return tuple(found)
+
+
 def _bulk(spec: Spec, axes: tuple[str, ...]) -> Layout:
     biggest = max((axes_of(spec, name, axes) for name in spec.inputs), key=len)
     sizes = dict(_sized(spec, biggest, BULK))

@@ -1,4 +1,4 @@
-"""Which recipes a run takes, and in which order: a covering array, cases with many elements, then random ones."""
+"""Which recipes a run takes, and in which order: a covering array, what stands beside it, then random ones."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from conformance.cases.recipe import (
     DIGIT,
     Recipe,
     bits,
-    bulk_recipe,
     climbing_recipe,
     covering_recipe,
+    recipe_beside,
     recipe_from_bits,
 )
 from conformance.cases.source import digest
@@ -33,19 +33,21 @@ Visit = Callable[[Stack], Scores | None]
 @dataclass(frozen=True)
 class Effort:
     """How many recipes: rows of the covering array (None: all), random ones at least, and of both at least; and how
-    many of 100,000 elements beside them."""
+    many of 100,000 elements and of hard values beside them; and how many for the consistency checks."""
 
     covering: int | None
     random: int
     total: int = 0
     bulk: int = 0
+    hard: int = 0
+    consistency: int = 0
     climbs: bool = False  # random ones seek what `visit` calls worst, so they depend on the framework
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "quick": Effort(covering=18, random=6, total=24),
-    "default": Effort(covering=None, random=40, total=120, bulk=1),
-    "thorough": Effort(covering=None, random=2000, bulk=8, climbs=True),
+    "quick": Effort(covering=18, random=6, total=24, hard=4, consistency=1),
+    "default": Effort(covering=None, random=40, total=120, bulk=1, hard=12, consistency=4),
+    "thorough": Effort(covering=None, random=2000, bulk=8, hard=140, consistency=40, climbs=True),
 }
 
 
@@ -73,8 +75,9 @@ def _planned(spec: Spec, dtype: str, effort: Effort, seed: int) -> Iterator[Reci
     """The recipes that do not come from Hypothesis."""
     for i, row in enumerate(covering_rows(space_for(spec, dtype))[: effort.covering]):
         yield covering_recipe(row, spec.name, dtype, seed, i)
-    for i in range(_bulks(spec, dtype, effort, seed)):
-        yield bulk_recipe(space_for(spec, dtype, is_bulk=True), spec.name, dtype, seed, i)
+    for kind, count in (("bulk", _bulks(spec, dtype, effort, seed)), ("hard", effort.hard)):
+        for i in range(count):
+            yield recipe_beside(kind, space_for(spec, dtype, kind), spec.name, dtype, seed, i)
 
 
 def _bulks(spec: Spec, dtype: str, effort: Effort, seed: int) -> int:
@@ -89,13 +92,24 @@ def stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> It
     return (expand(spec, dtype, recipe) for recipe in recipes(spec, dtype, effort, seed))
 
 
+MOST_CONSISTENT = 4  # cases of a stack that is asked in many ways
+
+
+def consistency_stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Stack]:
+    """The stacks of the consistency checks, of few cases each."""
+    for i in range(EFFORTS[effort].consistency):
+        space = space_for(spec, dtype, "consistency")
+        stack = expand(spec, dtype, recipe_beside("consistency", space, spec.name, dtype, seed, i))
+        yield stack.only(range(min(len(stack), MOST_CONSISTENT)))
+
+
 def bulk_case(spec: Spec, dtype: str, origin: str) -> Case | None:
     """The case with many elements that a recipe of this origin makes; None where there is no such recipe."""
     found = re.fullmatch(r"bulk (\d+)\.(\d+)", origin)
     if found is None:
         return None
     seed, i = map(int, found.groups())
-    return expand(spec, dtype, bulk_recipe(space_for(spec, dtype, is_bulk=True), spec.name, dtype, seed, i))[0]
+    return expand(spec, dtype, recipe_beside("bulk", space_for(spec, dtype, "bulk"), spec.name, dtype, seed, i))[0]
 
 
 def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit) -> Drawn:
@@ -124,7 +138,7 @@ class _Tally:
         stack = expand(self._spec, self._dtype, recipe)
         self._recipes += 1
         self._cases += len(stack)
-        if not recipe.is_bulk:  # whose levels are others
+        if not recipe.kind:  # the levels of those beside it are others
             self._missing.difference_update(pairs_in(recipe.levels))
         return self._visit(stack)
 

@@ -28,7 +28,7 @@ class Recipe:
     levels: Row
     seed: int
     origin: str = ""  # for a reader
-    is_bulk: bool = False  # the levels are those of `conformance.cases.bulk`
+    kind: str = ""  # whose levels they are: the covering array's, or ("bulk", "hard", …) one of those beside it
 
 
 def bits(width: int) -> st.SearchStrategy[int]:
@@ -55,11 +55,32 @@ def covering_recipe(row: Row, criterion: str, dtype: str, seed: int, i: int) -> 
     return Recipe(row, digest("covering", criterion, dtype, seed, i), f"covering {seed}.{i}")
 
 
-def bulk_recipe(space: Space, criterion: str, dtype: str, seed: int, i: int) -> Recipe:
-    """The i-th recipe of a case with many elements; the first one is ordinary in what its numbers are."""
-    key = digest("bulk", criterion, dtype, seed, i)
-    given = {factor.name: 0 for factor in space.factors if factor.name in {"regime", "special"} and i == 0}
-    return Recipe(row_from_bits(space, key >> BITS, given), key, f"bulk {seed}.{i}", is_bulk=True)
+def recipe_beside(kind: str, space: Space, criterion: str, dtype: str, seed: int, i: int) -> Recipe:
+    """The i-th recipe of a kind that stands beside the covering array."""
+    key = digest(kind, criterion, dtype, seed, i)
+    given = _given(kind, space, digest(kind, criterion, dtype, seed), i)
+    return Recipe(row_from_bits(space, key >> BITS, given), key, f"{kind} {seed}.{i}", kind)
+
+
+def _given(kind: str, space: Space, start: int, i: int) -> dict[str, int]:
+    """The levels that the i-th recipe of a kind must have: hard values take turns, among ordinary numbers; and the
+    first case with many elements is ordinary in what its numbers are."""
+    counts = {factor.name: len(factor.levels) for factor in space.factors}
+    if kind == "hard":
+        return {"regime": 0, "special": (start + i) % counts["special"]}
+    if kind == "consistency":
+        return _in_turn(space, i)
+    return {name: 0 for name in counts if name in {"regime", "special"} and i == 0}
+
+
+def _in_turn(space: Space, i: int) -> dict[str, int]:
+    """The plainest regime, and in turn no reduction and some other."""
+    levels = {factor.name: factor.levels for factor in space.factors}
+    if "reduction" not in levels:
+        return {"regime": 0}
+    others = [at for at, name in enumerate(levels["reduction"]) if name != "none"]
+    plain = levels["reduction"].index("none")
+    return {"regime": 0, "reduction": others[i // 2 % len(others)] if i % 2 and others else plain}
 
 
 def row_from_bits(space: Space, number: int, given: Mapping[str, int] = MappingProxyType({})) -> Row:

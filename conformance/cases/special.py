@@ -29,7 +29,7 @@ def place(data: Data, special: Special) -> str:
         return ""
     name = data.source.one_of(names)
     array = data.arrays[name]
-    mask = _places(data.source, array.shape[0], array[0].size).reshape(array.shape)
+    mask = places(data.source, array.shape[0], array[0].size).reshape(array.shape)
     changed = np.where(mask, _numbers(data, special, name), array)
     data.arrays[name] = np.where(data.inside(data.spec.inputs[name], changed), changed, array)
     return name
@@ -77,7 +77,7 @@ def _partners(data: Data, item: Input) -> list[str]:
     ]
 
 
-def _places(source: Source, cases: int, size: int) -> NDArray[np.bool_]:
+def places(source: Source, cases: int, size: int) -> NDArray[np.bool_]:
     """One or two places in about half of the cases, in one of them at least."""
     active = source.below(2, (cases,)) == 1
     active[source.integer(cases)] = True

@@ -49,8 +49,8 @@ class Cluster:
             raise UsageError(f"--cluster: {options.cluster} does not answer as a Ray head node in {ANSWER:g} s")
         self.description = self._received()
 
-    def adapter(self, option: str) -> Adapter:
-        """The framework `option`, as a node of the cluster describes it."""
+    def adapter(self, option: str, specs: Sequence[Path] = ()) -> Adapter:
+        """The framework `option`, as a node of the cluster describes it; the run's specs go there in any case."""
         self._pipe.send(("describe", option, self._specs))
         adapter: Adapter = self._received()
         return adapter

@@ -97,15 +97,21 @@ class Tape:
         """Whether the gradient goes through this node."""
         return id(node) in self._active
 
-    def gradients(self, root: Node, wrt: Sequence[str]) -> dict[str, Term]:
-        """The gradient of the sum of `root` with respect to each input in `wrt`, in the input's own shape."""
+    def assume(self, node: Node, value: Term) -> None:
+        """Takes `value` for a node, instead of computing it."""
+        self._keep.append(node)
+        self._values[id(node)] = value
+
+    def gradients(self, root: Node, wrt: Sequence[str], cotangent: Term | None = None) -> dict[str, Term]:
+        """The gradient of the sum of `root`, or of `root` times `cotangent`, by each input in `wrt`, in the input's own
+        shape."""
         order = list(walk(root))
         self._keep.append(root)
         self._active = _depends_on(order, wrt)
         adjoints: dict[int, Term] = {}
         if self.is_active(root):
-            one = self.algebra.constant(1)
-            adjoints[id(root)] = self.algebra.broadcast(one, self.algebra.shape(self.term(root)))
+            seed = self.algebra.constant(1) if cotangent is None else cotangent
+            adjoints[id(root)] = self.algebra.broadcast(seed, self.algebra.shape(self.term(root)))
         found: dict[str, Term] = {}
         for node in reversed(order):
             g = adjoints.pop(id(node), None)

@@ -20,6 +20,7 @@ from typing import Any
 from conformance.record.baseline import Changes, compare
 from conformance.record.model import WRONG, new_of
 
+STANDINGS = ("new", "added", "as before", "known wrong", "inaccurate", "known inaccurate")  # worst first
 FAIL_ON = ("new", "required", "inaccurate", "none")
 PASSED, FAILED, NOTHING_RAN = 0, 1, 5  # pytest's
 

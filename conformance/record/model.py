@@ -9,6 +9,18 @@ from typing import Any
 # From best to worst: a check's outcome is the worst of its cases', but "undecided" only where nothing was decided.
 OUTCOMES = ("not run", "unsupported", "agrees", "undecided", "differs", "inaccurate", "error", "fails")
 WRONG = ("error", "fails")
+# What is asked in another way than plainly (conformance.suite.consistency); the checks are consistency.NAME.
+CONSISTENCY = (
+    "layout",
+    "permutation",
+    "reductions",
+    "inputs_unchanged",
+    "shape_and_dtype",
+    "repeat",
+    "cotangent",
+    "target_dtypes",
+    "requires_grad",
+)
 JUDGED = ("agrees", "differs", "inaccurate", *WRONG)
 
 

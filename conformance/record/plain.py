@@ -32,6 +32,15 @@ def dumps(value: Any, indent: int | None = None) -> str:
     return json.dumps(plain(value), sort_keys=True, allow_nan=False, indent=indent, separators=separators)
 
 
+def as_number(value: Any) -> float | None:
+    """The number that a witness keeps as hexadecimal text, or as a number; None where the text is none."""
+    try:
+        # float.fromhex reads "1.5" as hexadecimal, too
+        return float.fromhex(value) if isinstance(value, str) and "0x" in value else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def as_float(value: Any) -> float | None:
     """The number that `plain` wrote, whether as a number or as text; None where there is none."""
     return None if value is None else float(value)

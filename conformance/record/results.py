@@ -109,7 +109,20 @@ def write_results(path: Path | str, doc: Mapping[str, Any]) -> None:
     Raises:
         FileError: the place cannot be written.
     """
-    write_text(path, dumps(doc, indent=1) + "\n", "--results")
+    write_text(path, _lines(doc), "--results")
+
+
+def _lines(doc: Mapping[str, Any]) -> str:
+    """The document as JSON, a line for each check and each entry of the ledger, for tools that compare lines."""
+    parts = []
+    for key in sorted(doc):
+        value = doc[key]
+        if isinstance(value, list):
+            rows = ",\n".join(dumps(item) for item in value)
+            parts.append(f"{dumps(key)}:[\n{rows}\n]" if value else f"{dumps(key)}:[]")
+        else:
+            parts.append(f"{dumps(key)}:{dumps(value)}")
+    return "{" + ",\n".join(parts) + "}\n"
 
 
 def write_text(path: Path | str, text: str, option: str) -> None:
@@ -169,9 +182,11 @@ def _checked(path: Path | str, doc: Any) -> dict[str, Any]:
     if not isinstance(doc, dict) or "schema" not in doc:
         raise FileError(f'{path} is JSON but no results file: it lacks "schema"; {REMEDY}')
     if doc["schema"] != SCHEMA:
+        run = doc.get("run")
+        wrote = f", written by version {run['suite']!r:.40}" if isinstance(run, dict) and "suite" in run else ""
         raise FileError(
-            f"the results file {path} has schema {doc['schema']!r:.40}, and loss-conformance {conformance.__version__} "
-            f"reads schema {SCHEMA}; make it again with this version, or use the version that wrote it"
+            f"the results file {path} has schema {doc['schema']!r:.40}{wrote}, and loss-conformance "
+            f"{conformance.__version__} reads schema {SCHEMA}; make it again with this one, or read it with that one"
         )
     fault = first_fault(doc)
     if fault:

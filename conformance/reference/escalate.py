@@ -12,8 +12,9 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from conformance.cases.bind import full_rank, make_tape, output_shapes, rank_of, whole_layout
+from conformance.cases.bind import full_cotangent, full_rank, make_tape, output_shapes, rank_of, whole_layout
 from conformance.cases.case import Stack
+from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.arbs import ONE, ZERO, Arbs, exact
 from conformance.reference.numbers import Float, Mask, Numbers
@@ -27,6 +28,7 @@ LARGEST = 2**16  # positions of a case's layout at the first precision, in propo
 _CLOSE = 2.0**-56  # of an ulp's share that a radius may take of the number
 TINIEST = arb(2) ** -1085  # below it, no digit matters in float64
 NOTHING: Any = arb("nan")
+MOST_EXPONENT = 16383  # of what the parts of a direction may sum to, so that binary128 holds it as well
 
 
 @contextmanager
@@ -83,7 +85,10 @@ def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str], *, project: boo
     inputs = {name: exact(full_rank(spec, stack.layout, name, array)) for name, array in stack.inputs.items()}
     tape = make_tape(spec, stack, arithmetic, inputs)
     root = spec.reduce[stack.parameters.get("reduction", "none")]
-    balls = {"value": tape.term(root).data, **{name: term.data for name, term in tape.gradients(root, wrt).items()}}
+    given = full_cotangent(spec, stack)
+    cotangent = None if given is None else Term(exact(given))
+    gradients = tape.gradients(root, wrt, cotangent)
+    balls = {"value": tape.term(root).data, **{name: term.data for name, term in gradients.items()}}
     for modulo in spec.modulo if project else ():
         if modulo.of in wrt:
             balls[modulo.of] = _projected(tape, modulo, balls[modulo.of])
@@ -100,7 +105,7 @@ def _projected(tape: Tape, modulo: Modulo, g: NDArray[Any]) -> NDArray[Any]:
     arithmetic, axes = tape.algebra.arithmetic, tape.axes_named(modulo.over)
     p = tape.term(modulo.direction).data
     size = arithmetic.sum(p, axes)
-    usable = np.frompyfunc(lambda total: bool(total.is_finite() and total > 0), 1, 1)(size).astype(bool)
+    usable = np.frompyfunc(lambda total: bool(total > 0 and total < arb(2) ** MOST_EXPONENT), 1, 1)(size).astype(bool)
     weight = np.where(usable, p, ZERO) / np.where(usable, size, ONE)
     left: NDArray[Any] = g - weight * arithmetic.sum(g, axes)
     return left

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import Shapes, full_rank, make_tape, output_shapes, outside, rank_of
+from conformance.cases.bind import Shapes, full_cotangent, full_rank, make_tape, output_shapes, outside, rank_of
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
 from conformance.formula import Node
+from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
-from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
-from conformance.reference.balls import SAFETY
+from conformance.reference.ball import Ball
 from conformance.reference.escalate import escalate
-from conformance.reference.formats import FORMATS, Format
-from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, ulp
+from conformance.reference.formats import FORMATS
+from conformance.reference.numbers import Float, Numbers, half_ulp, numbers_of
 from conformance.reference.projection import Projection
-from conformance.reference.quad import BOUND, Bound, magnitude, quad, split
+from conformance.reference.quad import magnitude, quad
 from conformance.reference.reductions import Balls
 from conformance.reference.undefined import without_derivative
 from conformance.spec.layout import match
@@ -173,7 +173,7 @@ def evaluate_stack(
         for name in ("value", *wrt):
             skipped = "gradient" if name == "value" else "value"
             forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=True) if form.only != skipped]
-            found[name] = _numbers([outputs[0][name], *forms], shapes[name], fmt)
+            found[name] = numbers_of([outputs[0][name], *forms], shapes[name], fmt)
         for name, projection in projections.items():
             found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
         return _defined(spec, stack, tape, found, shapes)
@@ -208,7 +208,9 @@ def _one_side(
     tape = make_tape(spec, stack, balls, arrays, beyond)
     reduction = stack.parameters.get("reduction", "none")
     roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms)]
-    return tape, [_outputs(tape, root, wrt) for root in roots]
+    given = full_cotangent(spec, stack)
+    cotangent = None if given is None else Term(Ball(quad(given)))
+    return tape, [_outputs(tape, root, wrt, cotangent) for root in roots]
 
 
 def _reaching(ball: Ball, other: Ball, row: int) -> Ball:
@@ -231,43 +233,6 @@ def _defined(
     return found
 
 
-def _outputs(tape: Tape, root: Node, wrt: Sequence[str]) -> dict[str, Ball]:
-    found = {name: term.data for name, term in tape.gradients(root, wrt).items()}
+def _outputs(tape: Tape, root: Node, wrt: Sequence[str], cotangent: Term | None) -> dict[str, Ball]:
+    found = {name: term.data for name, term in tape.gradients(root, wrt, cotangent).items()}
     return {"value": tape.term(root).data, **found}
-
-
-def _numbers(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
-    formula = balls[0]
-
-    def shaped(array: Any) -> Any:
-        return np.broadcast_to(array, shapes[0]).reshape(shapes[1])
-
-    high, low = split(formula.x)
-    low = np.nan_to_num(low)
-    lost = np.where(np.isfinite(high), magnitude(formula.x - quad(high) - quad(low)), 0)
-    error = SAFETY * formula.bound()[0] + lost
-    tight = C * formula.bound()[1] + error
-    sound = tight
-    (below, above), flags = parts(formula.h, formula.x.ndim), formula.flags
-    for form in balls[1:]:
-        sound = np.maximum(sound, C * form.bound()[1] + error)
-        more = hull_from(formula, form)
-        below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
-        flags = either(flags, form.flags)
-    error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # binary128 cannot say how far off it is
-    of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
-    certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
-    certified |= ~np.isfinite(high) & (error == 0)
-    arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
-    masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
-    return Numbers(*(shaped(array) for array in (*arrays, *masks)))
-
-
-def _has(flags: Flags | None, flag: np.uint8) -> Mask:
-    return np.zeros((), bool) if flags is None else (flags & flag) != 0
-
-
-def _up(bound: Bound) -> Float:
-    """A bound in float64, rounded up."""
-    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)  # what no bound is known for
-    return np.where(rounded.astype(BOUND) < bound, np.nextafter(rounded, np.inf), rounded)

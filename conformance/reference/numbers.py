@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from conformance.cases.bind import Shapes
+from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
+from conformance.reference.balls import SAFETY
 from conformance.reference.formats import FORMATS, Format
+from conformance.reference.quad import BOUND, Bound, magnitude, quad, split
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -57,3 +62,41 @@ def ulp(x: Float, fmt: Format) -> Float:
 def half_ulp(x: Float, fmt: Format) -> Float:
     """Half of `ulp`, 0 where x is not finite."""
     return np.nan_to_num(ulp(x, fmt)) / 2
+
+
+def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
+    """The numbers of an output from its balls: the formula's, and those of the forms."""
+    formula = balls[0]
+
+    def shaped(array: Any) -> Any:
+        return np.broadcast_to(array, shapes[0]).reshape(shapes[1])
+
+    high, low = split(formula.x)
+    low = np.nan_to_num(low)
+    lost = np.where(np.isfinite(high), magnitude(formula.x - quad(high) - quad(low)), 0)
+    error = SAFETY * formula.bound()[0] + lost
+    tight = C * formula.bound()[1] + error
+    sound = tight
+    (below, above), flags = parts(formula.h, formula.x.ndim), formula.flags
+    for form in balls[1:]:
+        sound = np.maximum(sound, C * form.bound()[1] + error)
+        more = hull_from(formula, form)
+        below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
+        flags = either(flags, form.flags)
+    error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # binary128 cannot say how far off it is
+    of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
+    certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
+    certified |= ~np.isfinite(high) & (error == 0)
+    arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
+    masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
+    return Numbers(*(shaped(array) for array in (*arrays, *masks)))
+
+
+def _has(flags: Flags | None, flag: np.uint8) -> Mask:
+    return np.zeros((), bool) if flags is None else (flags & flag) != 0
+
+
+def _up(bound: Bound) -> Float:
+    """A bound in float64, rounded up."""
+    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)  # what no bound is known for
+    return np.where(rounded.astype(BOUND) < bound, np.nextafter(rounded, np.inf), rounded)

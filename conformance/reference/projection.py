@@ -10,6 +10,7 @@ from conformance.cases.bind import Shapes
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.ball import Ball
+from conformance.reference.escalate import MOST_EXPONENT
 from conformance.reference.numbers import Float, Modulus
 from conformance.reference.quad import Bound, magnitude, quad, split, total
 from conformance.spec.model import Modulo
@@ -18,7 +19,7 @@ from conformance.spec.model import Modulo
 class Projection:
     """Takes multiples of a direction p out of a gradient g: g − w Σg with w = p / Σp, over one axis.
 
-    Nothing is taken where Σp is 0 or not finite."""
+    Nothing is taken where Σp is 0 or beyond binary128."""
 
     def __init__(self, tape: Tape, modulo: Modulo, unit: Bound) -> None:
         self.algebra = tape.algebra
@@ -26,7 +27,7 @@ class Projection:
         self.axes = tape.axes_named(modulo.over)
         p: Ball = tape.term(modulo.direction).data
         size = total(p.x, self.axes)
-        self.has_any = np.isfinite(size) & (size > quad(0.0))
+        self.has_any = (size > quad(0.0)) & (size < quad(2.0) ** quad(MOST_EXPONENT))
         self.p = np.where(self.has_any, p.x, quad(0.0))
         self.size = np.where(self.has_any, size, quad(1.0))
         self.errors = np.where(self.has_any, p.bound(), 0)

@@ -13,6 +13,7 @@ from conformance.record.gate import decide
 from conformance.record.merge import merged
 from conformance.record.plain import dumps
 from conformance.record.results import read_results, write_text
+from conformance.report.formats import FORMATS, render, write
 from conformance.report.terminal import changes_text
 from conformance.report.view import label
 from conformance.report.words import clean
@@ -20,23 +21,29 @@ from conformance.report.words import clean
 Doc = Mapping[str, Any]
 
 
-def report(paths: Sequence[Path | str], out: Path | str) -> int:
-    """0, after writing one HTML page on all of these results files, the shards of a run made into one.
+def report(paths: Sequence[Path | str], *outs: Path | str, name: str = "") -> int:
+    """0, after writing one report on all of these results files, shards of a run made into one, to each place, in the
+    format `name` or by its suffix; without a place, the format `name` is printed.
 
-    Where `out` ends in .json, it becomes the results file of the one run that they are shards of, whose verdict is
+    A place that ends in .json becomes the results file of the one run that they are shards of, whose verdict is
     printed; the exit code is that run's.
 
     Raises:
-        FileError: a file is not a results file, or `out` cannot be written.
-        UsageError: shards do not fit together, or a results file is wanted of more than one run.
+        FileError: a file is not a results file, or a place cannot be written.
+        UsageError: there is no such format, neither place nor format is given, or shards do not fit together.
     """
+    if not outs and not name:
+        raise UsageError(f"say where the report goes (-o), or what to print (--format {'|'.join(FORMATS)})")
     docs = merged([read_results(path) for path in paths])
-    if Path(out).suffix == ".json":
-        return _write_one(docs, out)
-    from conformance.report.html import write_report
-
-    write_report(out, docs)
-    return 0
+    code = 0
+    for out in outs:
+        if Path(out).suffix == ".json" and not name:
+            code = _write_one(docs, out)
+        else:
+            write(out, docs, name)
+    if not outs:
+        print(render(docs, name), end="")
+    return code
 
 
 def _write_one(docs: Sequence[Doc], out: Path | str) -> int:

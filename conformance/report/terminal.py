@@ -8,22 +8,25 @@ from typing import Any, TypeVar
 
 from conformance.report.view import (
     Box,
+    Cause,
     Column,
     Group,
     Open,
     Reason,
+    causes_by_standing,
     choices,
     columns,
     conventions,
+    in_every_framework,
     label,
     left_open,
     matrix,
     not_run,
-    problems,
     ran,
     reference,
     totals,
     unsupported,
+    worst_first,
 )
 from conformance.report.words import clean, number, one_line, plural, share_of_cases, size, ways
 
@@ -48,13 +51,19 @@ CHANGES = {
 }
 
 
+def render(docs: Sequence[Mapping[str, Any]]) -> str:
+    """The summaries of these results documents, as `conformance report --format terminal` prints them."""
+    shared = _plain("In every framework: look at the spec first", in_every_framework(docs), 100, LIMIT)
+    return "\n\n".join(["\n".join(shared)] * bool(shared) + [summary(doc, width=100) for doc in docs]) + "\n"
+
+
 def summary(doc: Mapping[str, Any], width: int = 80, limit: int = LIMIT, ascii_only: bool = False) -> str:
     """The summary of a results document, in lines of at most `width` characters; the verdict is the last line."""
     width = max(width, 40)
     sections = [
         _head(doc),
         *_matrices(doc, width),
-        *(_problems(name, checks, width, limit) for name, checks in problems(doc)),
+        *(_causes(name, causes, doc, width, limit) for name, causes in causes_by_standing(doc)),
         _undecided(doc, width),
         _conventions(doc, width, limit),
         _groups("Left open by the mathematics: fails nobody", choices(doc), width, limit),
@@ -126,20 +135,24 @@ def _share(item: Open) -> str:
     return f"{item.share:.1%}" if item.undecided else "-"
 
 
-def _problems(name: str, checks: Sequence[Mapping[str, Any]], width: int, limit: int) -> list[str]:
+def _causes(name: str, causes: Sequence[Cause], doc: Mapping[str, Any], width: int, limit: int) -> list[str]:
+    """What is wrong, a few lines a cause: its worst check stands for the others."""
+    by_id = {check["id"]: check for check in doc["checks"]}
     lines = []
-    for check in checks[:limit]:
-        mark = f"known: {', '.join(check['known'])}" if check["known"] else ""
-        facts = ", ".join(part for part in (check["outcome"], size(check), share_of_cases(check), mark) if part)
-        lines += [f"  {one_line(check['id'], 10**6)}", f"    {one_line(facts, width - 4)}"]
-        # A new fault's message is what the run is for; of the others, a line reminds.
-        lines += [
-            f"    {line}" for line in wrap(one_line(check["message"], 600 if name == "new" else width - 4), width - 4)
-        ]
-        command = next((w["command"] for w in check["witnesses"] if w.get("command")), "")
-        if command and name == "new":
-            lines.append(f"    {one_line(command, 10**6)}")
-    return _titled(TITLES[name], lines, len(checks), limit)
+    for cause in causes[:limit]:
+        worst, *others = sorted((by_id[id] for id in cause.checks), key=worst_first)
+        lines.append(f"  {one_line(cause.title, width - 2)}")
+        facts = [worst["outcome"], size(worst), share_of_cases(worst), f"{len(others)} more like it" if others else ""]
+        facts += [f"beside {', '.join(worst['known'])}"] if worst["known"] and not cause.entry else []
+        lines += [f"    {one_line(worst['id'], 10**6)}", f"    {one_line(', '.join(filter(None, facts)), width - 4)}"]
+        if name != "new":
+            continue  # a line reminds; a new fault's message is what the run is for
+        lines += [f"    {line}" for line in wrap(one_line(worst["message"], 600), width - 4)]
+        command = next((w["command"] for w in worst["witnesses"] if w.get("command")), "")
+        lines += [f"    {one_line(command, 10**6)}"] if command else []
+    checks = len({id for cause in causes for id in cause.checks})
+    count = f"{checks:,}" if checks == len(causes) else f"{checks:,}, in {plural(len(causes), 'group')}"
+    return _titled(TITLES[name], lines, len(causes), limit, count=count)
 
 
 def _conventions(doc: Mapping[str, Any], width: int, limit: int) -> list[str]:
@@ -209,6 +222,6 @@ def changes_text(baseline: Mapping[str, Any] | None, width: int, limit: int = LI
     return lines if any(changes[key] for key in CHANGES) else [*lines, "  nothing changed"]
 
 
-def _titled(title: str, lines: list[str], count: int, limit: int, indent: str = "  ") -> list[str]:
-    left = [f"{indent}... and {count - limit:,} more"] if count > limit else []
-    return [f"{title} ({count:,})", *lines, *left] if count else []
+def _titled(title: str, lines: list[str], entries: int, limit: int, indent: str = "  ", count: str = "") -> list[str]:
+    left = [f"{indent}... and {entries - limit:,} more"] if entries > limit else []
+    return [f"{title} ({count or f'{entries:,}'})", *lines, *left] if entries else []

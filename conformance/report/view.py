@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from itertools import groupby
 from typing import Any
 
-from conformance.record.baseline import Changes
+from conformance.record.causes import Cause as Cause
+from conformance.record.causes import causes_of, changes_of
+from conformance.record.gate import STANDINGS as STANDINGS
 from conformance.record.gate import standing
 from conformance.record.model import JUDGED, WRONG, new_of, roll_up
 from conformance.record.plain import as_float
@@ -15,7 +18,6 @@ from conformance.report.words import dtype_rank
 
 Doc = Mapping[str, Any]
 Check = Mapping[str, Any]
-STANDINGS = ("new", "added", "as before", "known wrong", "inaccurate", "known inaccurate")  # worst first
 Place = tuple[tuple[int, str], str]  # a dtype's rank, and "float32 cpu eager"
 Row = tuple[tuple[str, str, str, str, str], Place]  # framework, criterion, check, outcome, message; and where
 
@@ -96,15 +98,25 @@ def _box(checks: list[Check]) -> Box:
 
 def problems(doc: Doc) -> list[tuple[str, list[Check]]]:
     """What is wrong or inaccurate: by where it stands, worst first."""
-    baseline = doc["run"]["baseline"]
-    changes = Changes(**baseline["changes"]) if baseline else None
+    changes = changes_of(doc)
     found: dict[str, list[Check]] = {}
-    for check in sorted(doc["checks"], key=_worst_first):
+    for check in sorted(doc["checks"], key=worst_first):
         found.setdefault(standing(check, changes), []).append(check)
     return [(name, found[name]) for name in STANDINGS if name in found]
 
 
-def _worst_first(check: Check) -> tuple[float, float, str]:
+def causes_by_standing(*docs: Doc) -> list[tuple[str, list[Cause]]]:
+    """The causes of what is wrong or inaccurate: by where they stand, worst first."""
+    return [(name, list(causes)) for name, causes in groupby(causes_of(*docs), key=lambda cause: cause.standing)]
+
+
+def in_every_framework(docs: Sequence[Doc]) -> list[str]:
+    """The causes that every framework of several documents shows: these point at the spec."""
+    return [cause.title for cause in causes_of(*docs) if cause.everywhere] if len(docs) > 1 else []
+
+
+def worst_first(check: Check) -> tuple[float, float, str]:
+    """Sorts checks by how far off they are."""
     ratio, ulp = (_size(check[key]) for key in ("worst_ratio", "worst_ulp"))
     return -ratio, -ulp, check["id"]
 

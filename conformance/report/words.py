@@ -56,6 +56,14 @@ def number(value: float) -> str:
     return f"{float(text):,.0f}" if 1000 <= abs(value) < 1e6 else text
 
 
+def exact(value: float) -> str:
+    """A finite number exactly: `0.5` where a few digits say it, else `0x1.8p-20`."""
+    if len(repr(value)) <= 6 and (value * 1024).is_integer():
+        return repr(value)
+    digits, _, exponent = value.hex().partition("p")
+    return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}p{exponent}"
+
+
 def ulps(value: Any) -> str:
     """`3.1 ulp`; empty where there is no number."""
     size = as_float(value)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.adapter import Adapter, Call, Output, Unsupported
+from conformance.adapter import Adapter, Call, Output, Unsupported, WorkerDied
 from conformance.cases.bind import Shapes
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.verdict.compare import ERROR, FAILS
@@ -26,6 +27,7 @@ class Problem:
     severity: int
     text: str
     refused: bool = False  # the framework raised: out of domain, that is what it should do
+    died: bool = False  # the worker that it ran in did not live
 
 
 @dataclass
@@ -41,6 +43,11 @@ class Answers:
         """Whether the framework offers none of the cases."""
         return all("" in found and found[""].severity == UNSUPPORTED for found in self.problems)
 
+    @property
+    def deaths(self) -> int:
+        """How many cases cost a worker's life."""
+        return sum("" in found and found[""].died for found in self.problems)
+
     def problem(self, output: str, k: int) -> Problem | None:
         """What is wrong with this output of case k."""
         found = self.problems[k]
@@ -53,33 +60,60 @@ def call_of(case: Case, wrt: Sequence[str], device: str, mode: str) -> Call:
     return Call(case.criterion, inputs, dict(case.parameters), case.dtype, device, mode, tuple(wrt))
 
 
-def run_stack(
-    adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
-) -> Answers:
-    """Every case of `stack` through `adapter`, one call each. Whatever the adapter does, the run goes on."""
-    dtype = DTYPES[stack.dtype]
+def run_calls(adapter: Adapter, calls: Sequence[Call], shapes: Mapping[str, Shapes]) -> Answers:
+    """What an adapter answers to calls of one dtype and of these shapes. Whatever it does, the run goes on."""
+    dtype = DTYPES[calls[0].dtype]
     arrays = {name: np.zeros(shape, dtype) for name, (_, shape) in shapes.items()}
-    answers = Answers(arrays, [{} for _ in range(len(stack))])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        for k in range(len(stack)):
-            output = run_call(adapter, call_of(stack[k], wrt, device, mode))
+    answers = Answers(arrays, [{} for _ in calls])
+    with recorded(answers.warnings):
+        for k, output in enumerate(_run_each(adapter, calls)):
             if isinstance(output, Problem):
                 answers.problems[k][""] = output
             else:
                 _take(output, answers, shapes, k, dtype)
-    answers.warnings = {f"{item.category.__name__}: {item.message}" for item in caught}
     return answers
+
+
+def run_stack(
+    adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
+) -> Answers:
+    """Every case of `stack` through `adapter`, one call each."""
+    return run_calls(adapter, [call_of(stack[k], wrt, device, mode) for k in range(len(stack))], shapes)
+
+
+@contextmanager
+def recorded(into: set[str]) -> Iterator[None]:
+    """Adds the warnings of a block to `into`; none becomes an error, whatever was asked of pytest."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    into |= {f"{item.category.__name__}: {item.message}" for item in caught}
+
+
+def _run_each(adapter: Adapter, calls: Sequence[Call]) -> Iterator[Output | Problem]:
+    run_many = getattr(adapter, "run_many", None)
+    if run_many is not None:
+        yield from map(_answer, run_many(calls))
+        return
+    for call in calls:  # one after another: an adapter may use the memory of one output for the next
+        yield run_call(adapter, call)
 
 
 def run_call(adapter: Adapter, call: Call) -> Output | Problem:
     """What an adapter says to one call; whatever it raises is a problem of that call."""
     try:
-        output = adapter.run(call)
-    except Unsupported as error:
-        return Problem(UNSUPPORTED, str(error) or "unsupported, without a reason", refused=True)
+        return _answer(adapter.run(call))
     except (Exception, SystemExit) as error:
-        return Problem(ERROR, f"{type(error).__name__}: {error}", refused=True)
+        return _answer(error)
+
+
+def _answer(output: Any) -> Output | Problem:
+    if isinstance(output, Unsupported):
+        return Problem(UNSUPPORTED, str(output) or "unsupported, without a reason", refused=True)
+    if isinstance(output, WorkerDied):
+        return Problem(ERROR, str(output), died=True)
+    if isinstance(output, BaseException):
+        return Problem(ERROR, f"{type(output).__name__}: {output}", refused=True)
     if not isinstance(output, Output):
         return Problem(ERROR, f"the adapter returned {type(output).__name__} where conformance.Output is due")
     return output

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -20,28 +18,15 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, witness
+from conformance.suite.findings import finding_of, script_of, witness
+from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full
 from conformance.verdict.tally import WRITTEN, Finding, Tally
-
-
-@dataclass
-class Seconds:
-    """Where the time went: the reference, the framework's own calls (adapter included), the verdict."""
-
-    reference: float = 0.0
-    framework: float = 0.0
-    verdict: float = 0.0
-
-    @contextmanager
-    def spent(self, what: str) -> Iterator[None]:
-        """Adds the time of a block to `what`."""
-        start = time.perf_counter()
-        yield
-        setattr(self, what, getattr(self, what) + time.perf_counter() - start)
+from conformance.worker.isolated import Isolated
+from conformance.worker.limits import DEATHS_TO_SHRINK, MOST_DEATHS
 
 
 @dataclass
@@ -61,15 +46,19 @@ class CellJudge:
     ways: Ways = field(default_factory=Ways)  # which the reference's numbers went
     recipes: int = 0
     cases: int = 0
+    isolated: Isolated | None = None
+    deaths: int = 0  # of workers
+
+    @cached_property
+    def careful(self) -> Adapter:
+        """The adapter for calls that may crash: in a worker, if there is one to be had."""
+        adapter = self.adapter if self.isolated is None else self.isolated.adapter
+        self.warnings |= set() if self.isolated is None else {self.isolated.warning} - {""}
+        return adapter
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
         return tuple(name for name in self.spec.differentiable if name in present and name in self.offered)
-
-    @cached_property
-    def careful(self) -> Adapter:
-        """The adapter for calls out of domain, which may end more than the call."""
-        return self.adapter
 
     @cached_property
     def documented(self) -> tuple[Difference, ...]:
@@ -92,16 +81,28 @@ class CellJudge:
     def judge_stack(self, stack: Stack) -> dict[str, float]:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
+        wrt = self.wrt(tuple(stack.inputs))
+        if self.deaths >= MOST_DEATHS:
+            return self._left_out(("value", *wrt), len(stack))
+        answers = self._judged_answers(stack, wrt)
+        return self.take(stack, wrt, answers, lambda: self._judged(stack, wrt, answers))
+
+    def take(
+        self,
+        stack: Stack,
+        wrt: tuple[str, ...],
+        answers: Answers,
+        judge_answers: Callable[[], tuple[dict[str, Numbers], dict[str, Judged]]],
+    ) -> dict[str, float]:
+        """`judge_stack`, of answers that are there; the verdicts are asked for if there are any."""
         self.recipes += 1
         self.cases += len(stack)
-        wrt = self.wrt(tuple(stack.inputs))
         for output in ("value", *wrt):
             self.tally(check_of_output(output)).recipes += 1
-        answers = self._judged_answers(stack, wrt)
         if answers.are_unsupported:  # the reference would be worked out for nothing
             self._note_all_unsupported(("value", *wrt), answers)
             return {}
-        numbers, judged = self._judged(stack, wrt, answers)
+        numbers, judged = judge_answers()
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
@@ -113,7 +114,7 @@ class CellJudge:
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
-        return self._numbers(stack, wrt), self._judged_answers(stack, wrt)
+        return self.numbers(stack, wrt), self._judged_answers(stack, wrt)
 
     def yardstick(self, stack: Stack, wrt: Sequence[str]) -> Yardstick | None:
         """The framework's answers in a wider dtype, if the stack's is a narrow one and it offers both."""
@@ -121,7 +122,7 @@ class CellJudge:
         if size > MOST_MEASURED or not has_yardstick(stack.dtype, self.environment.dtypes):
             return None
         wide = widened(stack)
-        return Yardstick(stack, self._answers(wide, wrt), lambda: self._numbers(wide, wrt))
+        return Yardstick(stack, self._answers(wide, wrt), lambda: self.numbers(wide, wrt))
 
     def _judged(
         self, stack: Stack, wrt: Sequence[str], answers: Answers
@@ -133,7 +134,7 @@ class CellJudge:
             judged = self._compared(found, answers, stack.dtype)
             if all((item.severity == AGREES).all() for item in judged.values()):
                 return self._certified(stack, found), judged
-        numbers = self._numbers(stack, wrt)
+        numbers = self.numbers(stack, wrt)
         return numbers, self._compared(numbers, answers, stack.dtype)
 
     def _compared(self, numbers: dict[str, Numbers], answers: Answers, dtype: str) -> dict[str, Judged]:
@@ -144,7 +145,8 @@ class CellJudge:
     def _formula_alone(self) -> Spec:
         return replace(self.spec, forms=())
 
-    def _numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+    def numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+        """The reference's numbers for a stack, certified."""
         return self._certified(stack, self._evaluated(self.spec, stack, wrt))
 
     def _evaluated(self, spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
@@ -168,14 +170,25 @@ class CellJudge:
             for found in answers.problems:
                 self.note_unsupported(self.tally(check), check, found[""])
 
+    def _left_out(self, outputs: Sequence[str], cases: int) -> dict[str, float]:
+        """Cases that are left out after too many deaths; known differences that cover the deaths do not cover them."""
+        self.warnings.add(f"workers died {MOST_DEATHS} times: the rest of the generated cases did not run")
+        for check in map(check_of_output, outputs):
+            self.tally(check).leave_out(cases)
+        return {}
+
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
         with self.seconds.spent("framework"):
-            return run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+            answers = run_stack(self.adapter, stack, wrt, shapes, self.cell.device, self.cell.mode)
+        self.deaths += answers.deaths
+        return answers
 
     def anew(self) -> CellJudge:
         """A judge of the same cell that has judged nothing yet."""
-        return CellJudge(self.spec, self.adapter, self.environment, self.cell, self.known, self.command)
+        return CellJudge(
+            self.spec, self.adapter, self.environment, self.cell, self.known, self.command, isolated=self.isolated
+        )
 
     def tally(self, check: str) -> Tally:
         """The tally of a check."""
@@ -212,7 +225,7 @@ class CellJudge:
             else:
                 tally.add(
                     severity,
-                    replace(finding_of(stack[k], numbers, judged, k), recipe=stack.labels.get("recipe", "")),
+                    replace(finding_of(stack[k], numbers, judged, k, output), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
 
@@ -229,7 +242,8 @@ class CellJudge:
             return
         covered = coverage.of_raised(f"{self.cell.id}/{check}", problem.text, k, problem.severity)
         nan, recipe = float("nan"), stack.labels.get("recipe", "")
-        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe)
+        output, due = check.removeprefix("gradient."), "answer" if problem.refused else ""
+        finding = Finding(stack[k], problem.severity, (), nan, nan, nan, nan, problem.text, recipe, output, due)
         tally.add(problem.severity, finding, *covered)
 
     def note_unsupported(self, tally: Tally, check: str, problem: Problem) -> None:
@@ -248,7 +262,7 @@ class CellJudge:
             tally.outcome,
             new=tally.new,
             recipes=tally.recipes,
-            cases=sum(tally.counts.values()),
+            cases=sum(tally.counts.values()) - tally.counts["not run"],
             counts=dict(sorted(tally.counts.items())),
             undecided=dict(sorted(tally.undecided.items())),
             apart_ulp=tally.apart,
@@ -263,7 +277,9 @@ class CellJudge:
         if worst is not None and tally.smallest is not None:
             smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
             check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
-            check.witnesses = [witness("smallest", smallest, self.command), witness("worst", worst, self.command)]
+            for kind, finding in (("smallest", smallest), ("worst", worst)):
+                script = script_of(finding, self.spec, self.adapter, self.cell, self.warnings)
+                check.witnesses.append(witness(kind, finding, self.command, script))
         return check
 
     def _smaller(self, check: str, tally: Tally) -> Finding:
@@ -271,11 +287,11 @@ class CellJudge:
         from conformance.cases.shrink import minimise
 
         assert tally.smallest is not None
-        best = tally.smallest
+        best, deaths = tally.smallest, self.deaths
 
         def still(case: Case) -> bool:
             nonlocal best
-            found = self.retry(case, check)
+            found = self.retry(case, check) if self.deaths < deaths + DEATHS_TO_SHRINK else None
             if found is not None and found.kind == best.kind:
                 best = found
                 return True
@@ -287,7 +303,13 @@ class CellJudge:
     def retry(self, case: Case, check: str) -> Finding | None:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""
         probe = self.anew()
-        probe.judge_stack(Stack.of(case))
+        if check.startswith("consistency."):
+            from conformance.suite.consistency import retry_consistency
+
+            retry_consistency(probe, case, check)
+        else:
+            probe.judge_stack(Stack.of(case))
+        self.deaths += probe.deaths
         tally = probe.tallies.get(check)
         return None if tally is None or tally.new is None else tally.worst
 

@@ -78,13 +78,13 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
         if problem is not None and problem.severity == UNSUPPORTED:
             judge_of.note_unsupported(tally, check, problem)
             return
-        found = _of_problem(judge_of, check, case, problem, coverage) if problem else None
+        found = _of_problem(judge_of, check, case, problem, coverage, output) if problem else None
         if found is None:
             judged = _decided(judge(numbers[output], answers.arrays[output], FORMATS[case.dtype]), numbers[output].high)
             tally.measure(judged)
             severity = int(judged.worst()[0])
             covered = coverage.of(f"{judge_of.cell.id}/{check}", output, judged, 0)
-            found = severity, finding_of(case, numbers[output], judged, 0), covered
+            found = severity, finding_of(case, numbers[output], judged, 0, output), covered
         worst = max(worst, found, key=lambda item: (item[2].left, item[0]))
     severity, finding, covered = worst
     if edge.level == "unspecified" and severity >= INACCURATE and finding is not None:
@@ -94,10 +94,11 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
 
 
 def _of_problem(
-    judge_of: CellJudge, check: str, case: Case, problem: Problem, coverage: Coverage
+    judge_of: CellJudge, check: str, case: Case, problem: Problem, coverage: Coverage, output: str
 ) -> tuple[int, Finding | None, Covered]:
     nan = math.nan
-    finding = Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text)
+    due = "answer" if problem.refused else ""
+    finding = Finding(case, problem.severity, (), nan, nan, nan, nan, problem.text, output=output, due=due)
     covered = coverage.of_raised(f"{judge_of.cell.id}/{check}", problem.text, 0, problem.severity)
     return problem.severity, finding, covered
 

@@ -5,26 +5,64 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
+from conformance.adapter import Adapter
 from conformance.cases.case import Case
+from conformance.record.model import Cell
+from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
-from conformance.verdict.compare import AGREES, Judged
+from conformance.spec.model import Spec
+from conformance.suite.calls import call_of
+from conformance.verdict.compare import AGREES, Judged, bounds
 from conformance.verdict.message import headline
 from conformance.verdict.tally import Finding, worst_element
 
 
-def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int) -> Finding:
-    """The finding of case k of a judged stack, at its worst element."""
+def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int, output: str = "value") -> Finding:
+    """The finding of case k of a judged stack, at the worst element of an output."""
     if not judged.severity[k, ...].size:
-        return Finding(case, AGREES, (), math.nan, math.nan, math.nan, math.nan)
+        return Finding(case, AGREES, (), math.nan, math.nan, math.nan, math.nan, output=output)
     index = worst_element(judged, k)
     at = (k, *index)
     wanted, got = float(numbers.high[at]), float(judged.answer[at])
-    return Finding(case, int(judged.severity[at]), index, wanted, got, float(judged.ulps[at]), float(judged.ratio[at]))
+    severity, ulps, ratio = int(judged.severity[at]), float(judged.ulps[at]), float(judged.ratio[at])
+    finding = Finding(case, severity, index, wanted, got, ulps, ratio, output=output, due="number")
+    return replace(finding, bounds=bounds(numbers, at, severity, got, FORMATS[case.dtype]), share=_share(numbers, at))
 
 
-def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
-    """A finding as the results file keeps it."""
-    return {
+def _share(numbers: Numbers, at: tuple[int, ...]) -> float:
+    """The part of an axis's sum that the number at `at` gives up, where a gradient is defined up to a multiple."""
+    if numbers.modulo is None:
+        return 0.0
+    one = np.zeros_like(numbers.high)
+    one[at] = 1.0
+    with np.errstate(all="ignore"):
+        high, low, _ = numbers.modulo(one)
+    return float(1.0 - (high[at] + low[at]))
+
+
+def script_of(finding: Finding, spec: Spec, adapter: Adapter, cell: Cell, warnings: set[str]) -> str:
+    """The call of a finding in the framework's own words; "" where the adapter, or a script, cannot say it.
+
+    What the adapter raises goes to `warnings`.
+    """
+    write = getattr(adapter, "script", None)
+    # A script takes a multiple out along the last axis only, and asks in no way but the usual one.
+    beyond = any(m.of == finding.output and spec.inputs[m.of].shape[-1] != m.over for m in spec.modulo)
+    if write is None or finding.drawn or not finding.due or finding.how or beyond:
+        return ""
+    wrt = () if finding.output == "value" else (finding.output,)
+    try:
+        return str(write(call_of(finding.case, wrt, cell.device, cell.mode)))
+    except Exception as error:
+        warnings.add(f"the adapter cannot write a script: {type(error).__name__}: {error}")
+        return ""
+
+
+def witness(kind: str, finding: Finding, command: str, script: str = "") -> dict[str, object]:
+    """A finding as the results file keeps it; `script`: its call in the framework's own words."""
+    found: dict[str, object] = {
         "kind": kind,
         "case": _kept(finding),
         "hash": finding.case.hash,
@@ -35,7 +73,12 @@ def witness(kind: str, finding: Finding, command: str) -> dict[str, object]:
         "ratio": finding.ratio if finding.ratio == finding.ratio and finding.ratio != float("inf") else None,
         "sentence": headline("", finding).strip(),
         "command": command,
+        "output": finding.output,
+        **({"asked": finding.how} if finding.how else {}),
     }
+    if finding.due == "number":
+        found |= {"bounds": [_text(bound) for bound in finding.bounds], "share": _text(finding.share)}
+    return found | ({"due": finding.due, "script": script} if finding.due and script else {})
 
 
 def _kept(finding: Finding) -> dict[str, object]:

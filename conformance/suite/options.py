@@ -20,7 +20,13 @@ FAIL_ON = ("new", "required", "inaccurate", "none")
 
 # name, action, metavar, help: the pytest plugin and the command line register the same ones
 OPTIONS: tuple[tuple[str, str, str, str], ...] = (
-    ("--framework", "append", "NAME", "framework to judge: a built-in name or module:Class (repeats; default: numpy)"),
+    (
+        "--framework",
+        "append",
+        "NAME",
+        "framework to judge: a built-in name or module:Class; NAME@PYTHON runs it in another interpreter"
+        " (repeats; default: numpy)",
+    ),
     ("--criterion", "append", "GLOB", "only these criteria (repeats)"),
     ("--dtype", "append", "DTYPE", f"only these dtypes: {', '.join(DTYPES)} (repeats)"),
     ("--device", "append", "DEVICE", "cpu or cuda (repeats; default: cpu)"),
@@ -30,7 +36,7 @@ OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--known", "append", "FILE", "known differences, beside the built-in ones (repeats)"),
     ("--specs", "append", "DIR", "specs, beside the built-in ones (repeats)"),
     ("--results", "store", "FILE", "write the results as JSON"),
-    ("--report", "store", "FILE", "write the report as HTML"),
+    ("--report", "store", "FILE", "write the report: as HTML, or as .md, .xml, .csv, .svg or .txt"),
     ("--baseline", "store", "FILE", "results of an earlier run to compare with"),
     ("--fail-on", "store", "WHAT", "new (default), required, inaccurate or none"),
     ("--shard", "store", "I/N", "judge only the I-th of N shares of the plan; `conformance report` merges them"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +20,15 @@ from conformance.record.identity import digest_of
 from conformance.record.model import Cell
 from conformance.spec import load_specs, specs_folder
 from conformance.spec.model import Spec
+from conformance.suite.consistency import consistency_checks
 from conformance.suite.cost import shares
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
+from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
+from conformance.worker.isolated import Isolated
+
+Load = Callable[[str, Sequence[Path]], Adapter]  # of what --framework calls it, and the folders of more specs
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Framework:
     known: tuple[Entry, ...]
     option: str  # what --framework called it
     source: str = ""  # a digest of the adapter's own module
+    isolated: Isolated | None = None  # the adapter for calls that may crash
 
     def binding(self, criterion: str) -> Binding | None:
         """The adapter's binding for a criterion; one that raises is bound to nothing, and its calls will say why."""
@@ -67,10 +74,17 @@ class Plan:
         names = [check_of_output(output) for output in ("value", *gradients)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
         names += [f"invalid.{id_}" for id_ in invalid_checks(spec)]
+        names += [f"consistency.{name}" for name in consistency_checks(spec)]
         return [f"{cell.id}/{name}" for name in names]
 
+    def close(self) -> None:
+        """Ends the workers, if there are any."""
+        for framework in self.frameworks.values():
+            if framework.isolated is not None:
+                framework.isolated.close()
 
-def make_plan(options: Options, load: Callable[[str], Adapter] = load_adapter) -> Plan:
+
+def make_plan(options: Options, load: Load = load_adapter) -> Plan:
     """The plan that `options` ask for, with adapters that `load` finds.
 
     Raises:
@@ -78,13 +92,7 @@ def make_plan(options: Options, load: Callable[[str], Adapter] = load_adapter) -
     """
     specs = load_specs([specs_folder(), *options.specs])
     wanted = options.wanted(specs)
-    frameworks: dict[str, Framework] = {}
-    for item in (framework_of(name, options, load) for name in options.frameworks):
-        if item.adapter.name in frameworks:
-            other = frameworks[item.adapter.name].option
-            both = f"--framework {other} and --framework {item.option}"
-            raise UsageError(f"{both} are both named {item.adapter.name!r}; judge them apart")
-        frameworks[item.adapter.name] = item
+    frameworks = _by_name([framework_of(name, options, load) for name in options.frameworks])
     for item in frameworks.values():
         if hasattr(item.adapter, "specs"):
             item.adapter.specs = specs  # the built-in numpy computes the formulas of this run
@@ -113,6 +121,22 @@ def _deal(plan: Plan) -> None:
     plan.cells = [cell for cell in plan.cells if where[cell] == mine]
 
 
+def _by_name(found: Sequence[Framework]) -> dict[str, Framework]:
+    """The frameworks by the names that their checks bear: the adapter's own, or `torch@2.6.0` for one in another
+    interpreter where a second one has the same name."""
+    shared = Counter(item.adapter.name for item in found)
+    frameworks: dict[str, Framework] = {}
+    for item in found:
+        name = item.adapter.name
+        if shared[name] > 1 and "@" in item.option:
+            name = f"{name}@{item.version.partition('+')[0].replace('/', '-')}"
+        if name in frameworks:
+            both = f"--framework {frameworks[name].option} and --framework {item.option}"
+            raise UsageError(f"{both} are both named {name!r}; judge them apart")
+        frameworks[name] = item
+    return frameworks
+
+
 def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: tuple[str, ...]) -> str | None:
     """Why a cell is not judged; None: it is; "": it was never in question."""
     environment = framework.environment
@@ -128,7 +152,7 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
     return None if cell.criterion in wanted else "filtered out: criterion"
 
 
-def framework_of(name: str, options: Options, load: Callable[[str], Adapter] = load_adapter) -> Framework:
+def framework_of(name: str, options: Options, load: Load = load_adapter) -> Framework:
     """The framework that --framework calls `name`, with its environment and its known differences.
 
     Raises:
@@ -136,7 +160,7 @@ def framework_of(name: str, options: Options, load: Callable[[str], Adapter] = l
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a framework's own import warnings are not ours to judge
-        adapter = load(name)
+        adapter = load(name, options.specs)
         try:
             environment = adapter.environment()
         except Exception as error:
@@ -145,13 +169,14 @@ def framework_of(name: str, options: Options, load: Callable[[str], Adapter] = l
     if not isinstance(environment, Environment):
         given = type(environment).__name__
         raise AdapterError(f"the adapter {name!r} does not say what it runs on: environment() gave {given}")
-    if "/" in adapter.name or not adapter.name:
-        raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash")
+    if {"/", "@"} & set(adapter.name) or not adapter.name:
+        raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash or @")
     built_in = folder("adapters") / f"{adapter.name}.known.yaml"
     entries: list[Entry] = []
     for path in (*((built_in,) if built_in.is_file() else ()), *options.known):
         entries += [entry for entry in read_known(path) if _speaks_of(entry, adapter.name, path)]
-    return Framework(adapter, environment, tuple(entries), name, _source(adapter))
+    isolated = Isolated(adapter, environment, name, options.specs)
+    return Framework(adapter, environment, tuple(entries), name, _source(adapter), isolated)
 
 
 def _source(adapter: Adapter) -> str:
@@ -165,7 +190,7 @@ def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
     for pattern in entry.patterns:
         if pattern.count("/") != 5:
             raise FileError(f"{path}: {entry.id}: {pattern!r} is not criterion/framework/device/mode/dtype/check")
-    return any(pattern.split("/")[1] in {framework, "*"} for pattern in entry.patterns)
+    return any(own_name(pattern.split("/")[1]) in {framework, "*"} for pattern in entry.patterns)
 
 
 def _check_known(plan: Plan) -> None:

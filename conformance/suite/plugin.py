@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from conformance.record.model import Cell
 from conformance.suite.cost import dealt
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
+from conformance.suite.progress import Progress, is_wanted, terminal
 from conformance.suite.recorder import Recorder, journal_path
 from conformance.suite.run import judge_cell
 from conformance.suite.threads import hold_threads
@@ -43,6 +45,9 @@ class SuitePlugin:
         before = self.recorder.before.judged if worker is None else worker["conformance_judged"]
         cells = [cell for cell in self.plan.cells if cell.id not in before]
         self.cells = cells if worker is None else dealt(cells, worker["workercount"])
+        collects = getattr(config.option, "collectonly", False)
+        live = not self.is_worker and not collects and is_wanted(getattr(config.option, "verbose", 0), os.environ)
+        self.progress = Progress(len(cells), terminal() if live else None)
         config.stash[SUITE] = self
 
     @property
@@ -54,8 +59,9 @@ class SuitePlugin:
         """What one cell came to, as plain data; `fault` says why it came to nothing."""
         if cell.id in self.outcomes:
             return self.outcomes.pop(cell.id)
+        self.progress.begins(cell)
         try:
-            return judge_cell(self.plan, cell).to_json()
+            return judge_cell(self.plan, cell, self.progress.judged).to_json()
         except ReferenceFault as fault:
             # No verdict at all: the cell has not been judged, and the run cannot pass.
             return {"cell": cell.id, "fault": str(fault)}
@@ -84,7 +90,8 @@ class SuitePlugin:
             lines.append(f"cluster: {self.cluster.description}")
         for name, framework in self.plan.frameworks.items():
             versions = ", ".join(f"{key} {value}" for key, value in framework.environment.versions.items())
-            lines.append(f"judging: {name} ({versions})")
+            where = framework.environment.details.get("interpreter", "")
+            lines.append(f"judging: {name} ({versions})" + (f" in {where}" if where else ""))
         if self.options.default_framework:
             there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
             say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
@@ -112,9 +119,24 @@ class SuitePlugin:
         for name, data in report.user_properties:
             if name == PROPERTY and isinstance(data, dict):
                 self.recorder.take(data)
+                self._show(data)
+
+    def _show(self, data: Mapping[str, Any]) -> None:
+        """Tells the line that shows how far the run is."""
+        if "fault" not in data:
+            changes = self.recorder.changes(data["checks"])
+            failing = sum(is_failing(check, self.options.fail_on, changes) for check in data["checks"])
+            self.progress.ends(data["cell"], data["cases"], failing)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
+        """No letter for a cell where a line tells how far the run is."""
+        if self.progress.out is None or report.when != "call":
+            return None
+        return report.outcome, "", report.outcome.upper()
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Cells that -k or a node id left out."""
+        self.progress.total -= len(items)
         self.deselected.update(cell.id for cell in map(_cell_of, items) if cell is not None)
 
     @pytest.hookimpl(optionalhook=True)
@@ -155,6 +177,7 @@ class SuitePlugin:
             worker.workeroutput["conformance_deselected"] = sorted(self.deselected)
         if self.is_worker or session.config.option.collectonly:
             return
+        self.progress.close()
         document = self.recorder.finish(self.interrupted, self.deselected)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             decision = decide(document, self.options.fail_on, self.recorder.changes(document["checks"]))
@@ -173,7 +196,8 @@ class SuitePlugin:
             terminalreporter.write_line(f"warned: {text}")
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
-        """The cluster is left, and the verdict is the last line."""
+        """The workers end, the cluster is left, and the verdict is the last line."""
+        self.plan.close()
         if self.cluster is not None:
             self.cluster.close()
         reporter = config.pluginmanager.get_plugin("terminalreporter")

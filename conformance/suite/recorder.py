@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from conformance.record.journal import Journal, Record, parse_journal
 from conformance.record.results import read_results, results_of, run_info, write_results
 from conformance.suite.options import Options
 from conformance.suite.plan import Plan
-from conformance.suite.run import unmatched
+from conformance.suite.run import expired, unmatched
 
 
 class Recorder:
@@ -65,8 +66,9 @@ class Recorder:
             if cell not in self.journal.record.not_run and (interrupted or cell in deselected):
                 self.journal.not_run(cell, "interrupted" if interrupted else "filtered out: deselected")
         spent = time.perf_counter() - self._started
+        stale = [*unmatched(self.plan), *expired(self.plan, datetime.now(UTC).date())]
         complete = not interrupted and not self.lost
-        self.journal.end(spent, complete=complete, stale=unmatched(self.plan))
+        self.journal.end(spent, complete=complete, stale=stale)
         self.journal.close()
         self.document = results_of(self.journal.record, self.baseline, str(self.options.baseline or ""))
         self._write(self.document)
@@ -83,9 +85,9 @@ class Recorder:
                 if document["run"]["complete"] and self.journal.path:
                     self.journal.path.unlink(missing_ok=True)  # all of it stands in the results
             if self.options.report:
-                from conformance.report.html import write_report
+                from conformance.report.formats import write
 
-                write_report(self.options.report, [document])
+                write(self.options.report, [document])
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 

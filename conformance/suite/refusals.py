@@ -179,4 +179,7 @@ def _add_error(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid, te
 
 
 def _add(tally: Tally, asked: Invalid, severity: int, text: str, covered: Covered, got: float = math.nan) -> None:
-    tally.add(severity, Finding(asked.case, severity, (), math.nan, got, math.nan, math.nan, text), *covered)
+    # A script tells a refusal, or nothing but NaN, from an answer; not a right answer, nor NaN in some places alone.
+    whole = asked.exact is None and (asked.reached is None or bool(asked.reached.all()))
+    due = "refusal" if whole and severity != ERROR else ""
+    tally.add(severity, Finding(asked.case, severity, (), math.nan, got, math.nan, math.nan, text, due=due), *covered)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
 
 from conformance.cases.bench import Bench
 from conformance.cases.case import Stack
 from conformance.cases.invalid import invalid_checks
-from conformance.cases.plan import for_each_stack
+from conformance.cases.plan import consistency_stacks, for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
 from conformance.suite.cell import CellJudge
+from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
 from conformance.suite.invalid import judge_invalid
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
+from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, Witness, fault_of_witness, witness_case
 
 TRIES = 50  # of an edge case whose answer depends on what memory holds
@@ -45,8 +49,9 @@ class CellResult:
         return {**asdict(self), "cell": self.cell.id}
 
 
-def judge_cell(plan: Plan, cell: Cell) -> CellResult:
-    """Every check of a cell: frozen witnesses first, then generated cases, edge cases and invalid inputs."""
+def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cases: None) -> CellResult:
+    """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input.
+    `watch` is told how many cases each stack of generated ones had."""
     start = time.perf_counter()
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
@@ -58,7 +63,15 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
         return result
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
     _replay_witnesses(plan, cell, framework, judge, result)
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judge.judge_stack)
+
+    def judged(stack: Stack) -> dict[str, float]:
+        found = judge.judge_stack(stack)
+        watch(len(stack))
+        return found
+
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged)
+    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed):
+        judge_consistency(judge, stack)
     result.checks = judge.checks()
     result.checks += _named(judge, plan.options.seed)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
@@ -70,14 +83,20 @@ def judge_cell(plan: Plan, cell: Cell) -> CellResult:
 def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:
     framework = plan.frameworks[cell.framework]
     return CellJudge(
-        plan.specs[cell.criterion], framework.adapter, framework.environment, cell, known, command_for(cell, plan)
+        plan.specs[cell.criterion],
+        framework.adapter,
+        framework.environment,
+        cell,
+        known,
+        command_for(cell, plan),
+        isolated=framework.isolated,
     )
 
 
 def command_for(cell: Cell, plan: Plan) -> str:
     """The command that repeats one cell of a run."""
     option = plan.frameworks[cell.framework].option
-    parts = ["pytest --pyargs conformance", f"--framework {option}", f"--criterion {cell.criterion}"]
+    parts = ["pytest --pyargs conformance", f"--framework {shlex.quote(option)}", f"--criterion {cell.criterion}"]
     parts += [f"--dtype {cell.dtype}", f"--device {cell.device}", f"--mode {cell.mode}"]
     parts += [f"--conformance-seed {plan.options.seed}"]
     return " ".join([*parts, f"--effort {plan.options.effort}", *(f"--specs {path}" for path in plan.options.specs)])
@@ -113,7 +132,7 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
     comes to, and whether the known difference is still there, so that no draw of cases has to."""
     for entry, witness in _frozen(cell, framework, judge):
         if not witness.is_named:  # those are judged in any case
-            judge.judge_stack(Stack.of(witness_case(witness, judge.spec)))
+            _judge_witness(judge, witness)
         seen, inside = _is_seen(_judge(plan, cell, [entry]), witness)
         if entry.unsteady and not seen:
             continue
@@ -122,7 +141,7 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
         if entry.applies_to(framework.version) and not (seen and inside):
             why = "lies outside of its envelope" if seen else "no longer shows it"
             result.stale.append(f"{entry.id}: {which} {why} on {where}")
-        elif not seen:
+        elif not seen and not entry.is_later_than(framework.version):
             result.fixed.append(f"{entry.id}: fixed upstream? {which} no longer shows it on {where}")
 
 
@@ -135,12 +154,20 @@ def _frozen(cell: Cell, framework: Framework, judge: CellJudge) -> Iterator[tupl
                 yield entry, witness
 
 
+def _judge_witness(judge: CellJudge, witness: Witness) -> None:
+    case = witness_case(witness, judge.spec)
+    if witness.is_consistency:
+        retry_consistency(judge, case, witness.check)
+    else:
+        judge.judge_stack(Stack.of(case))
+
+
 def _is_seen(probe: CellJudge, witness: Witness) -> tuple[bool, bool]:
     """Whether a witness comes to more than agreement, and whether the known differences of `probe` cover it."""
     if witness.is_named:
         judge_named(probe, witness.check)
     else:
-        probe.judge_stack(Stack.of(witness_case(witness, probe.spec)))
+        _judge_witness(probe, witness)
     tally = probe.tallies.get(witness.check)
     return tally is not None and tally.outcome in NAMES[DIFFERS:], tally is not None and tally.new is None
 
@@ -158,15 +185,29 @@ def judge_named(probe: CellJudge, check: str, seed: int = 0) -> Check | None:
 def unmatched(plan: Plan) -> list[str]:
     """The known differences that speak of no check of the suite, whatever devices, modes and dtypes there are here."""
     checks = {
-        (cell.criterion, cell.framework, id_.rsplit("/", 1)[1])
+        (cell.criterion, name, id_.rsplit("/", 1)[1])
         for cell in [*plan.cells, *(cell for cell, _ in plan.skipped)]
         for id_ in plan.checks(cell)
+        for name in (cell.framework, own_name(cell.framework))
     }
     return [
         f"{entry.id}: matches no check of this suite"
         for framework in plan.frameworks.values()
         for entry in framework.known
         if not any(_speaks_of(pattern.split("/"), check) for pattern in entry.patterns for check in checks)
+    ]
+
+
+def expired(plan: Plan, today: date) -> list[str]:
+    """The known differences of the cells to judge whose time has run out: their owners have to look at them again."""
+    return [
+        f"{entry.id}: expired on {entry.expires}, owner {entry.owner}: renew its date and reason, or take it out"
+        for framework in plan.frameworks.values()
+        for entry in framework.known
+        if entry.expires is not None
+        and entry.expires < today
+        and entry.applies_to(framework.version)
+        and any(entry.matches(id_) for cell in plan.cells for id_ in plan.checks(cell))
     ]
 
 

@@ -53,6 +53,26 @@ def judge(numbers: Numbers, answer: Array, fmt: Format) -> Judged:
         return _judge(numbers, answer.astype(np.float64), fmt)
 
 
+def bounds(n: Numbers, at: tuple[int, ...], severity: int, answer: float, fmt: Format) -> tuple[float, float]:
+    """The least and the greatest number that, answered at the element `at`, would not be judged as `answer` was.
+
+    Twice the same where it must be an infinity or NaN. An overflow on the way is no excuse here: what still overflows
+    is not mended.
+    """
+    wanted = float(n.high[at])
+    if not np.isfinite(wanted):
+        return wanted, wanted
+    # What a stable form may lose is excused where more than that is wrong.
+    budget, rest = float((n.sound if severity > INACCURATE else n.tight)[at]), float(n.low[at])
+    ends = np.array([wanted + (rest - float(n.below[at]) - budget), wanted + (rest + float(n.above[at]) + budget)])
+    half = np.maximum(half_ulp(ends, fmt), half_ulp(np.array(wanted), fmt))
+    low, high = float(ends[0] - half[0]), float(ends[1] + half[1])
+    if n.modulo is None and low <= answer <= high:  # by a rounding of ours: it was judged to lie outside
+        low, high = (np.nextafter(answer, np.inf), high) if answer < wanted else (low, np.nextafter(answer, -np.inf))
+    limit = fmt.max + 2.0 ** (fmt.max_exponent - fmt.digits)  # rounds to infinity
+    return (-np.inf if low <= -limit else low), (np.inf if high >= limit else high)
+
+
 def by_yardstick(judged: Judged, yardstick: Float, fmt: Format) -> Judged:
     """`judged`, with what a wide budget left undecided agreeing where the answer is `yardstick` to 1 ulp.
 

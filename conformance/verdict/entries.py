@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from conformance.cases.case import DTYPES
 from conformance.errors import FileError, FormulaError
 from conformance.formula import parse_expression, statements
+
+MIN_REASON = 20  # characters
 
 
 def text_number(value: Any) -> Any:
@@ -28,6 +31,11 @@ Hex = Annotated[float, BeforeValidator(text_number)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def own_name(framework: str) -> str:
+    """The adapter's own name: `torch` of `torch@2.6.0`, as one of two is called in a run that judges both."""
+    return framework.partition("@")[0]
 
 
 class Envelope(_Strict):
@@ -87,6 +95,11 @@ class Witness(_Strict):
         """Whether its check has cases of its own: an edge case of the spec, or invalid input."""
         return self.check.startswith(("edge.", "invalid."))
 
+    @property
+    def is_consistency(self) -> bool:
+        """Whether it is a case that is asked in another way."""
+        return self.check.startswith("consistency.")
+
 
 def _several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
@@ -100,9 +113,10 @@ class Entry(_Strict):
     versions: str
     kind: Literal["wrong", "inaccurate", "documented", "convention"]
     envelope: Envelope
-    reason: str = Field(min_length=20)
-    owner: str = Field(min_length=1)
+    reason: str
+    owner: str
     link: str = ""
+    expires: date | None = None  # after this day the entry fails a run, until its owner looks at it again
     when: str = ""
     unsteady: bool = False  # the answer depends on what memory holds: the witness may come out right by chance
     witnesses: Annotated[tuple[Witness, ...], BeforeValidator(_several), Field(alias="witness", min_length=1)]
@@ -114,6 +128,23 @@ class Entry(_Strict):
             SpecifierSet(text)
         except InvalidSpecifier as error:
             raise ValueError(f"not a version range such as '>=2.0,<2.14': {error}") from None
+        return text
+
+    @field_validator("reason")
+    @classmethod
+    def _is_reason(cls, text: str) -> str:
+        if len(text.strip()) < MIN_REASON:
+            raise ValueError(
+                f"say what goes wrong and why, in {MIN_REASON} characters or more: until somebody has worked that out, "
+                "nothing is known, and the entry covers nothing"
+            )
+        return text
+
+    @field_validator("owner")
+    @classmethod
+    def _is_owner(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("say who looks after the entry")
         return text
 
     @field_validator("when")
@@ -139,8 +170,10 @@ class Entry(_Strict):
         return (self.checks,) if isinstance(self.checks, str) else self.checks
 
     def matches(self, check_id: str) -> bool:
-        """Whether the entry speaks of this check."""
-        return any(fnmatch.fnmatchcase(check_id, pattern) for pattern in self.patterns)
+        """Whether the entry speaks of this check; `torch` speaks of `torch@2.6.0`, too."""
+        criterion, framework, *rest = check_id.split("/")
+        ids = {check_id, "/".join([criterion, own_name(framework), *rest])}
+        return any(fnmatch.fnmatchcase(id_, pattern) for pattern in self.patterns for id_ in ids)
 
     def speaks_of(self, criterion: str) -> bool:
         """Whether a pattern names this criterion."""
@@ -150,6 +183,13 @@ class Entry(_Strict):
         """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
         try:
             return SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
+        except InvalidVersion:
+            return False
+
+    def is_later_than(self, version: str) -> bool:
+        """Whether `version` came before all that the entry's range speaks of."""
+        try:
+            return all(Version(item.version) > Version(version) for item in SpecifierSet(self.versions))
         except InvalidVersion:
             return False
 
@@ -180,7 +220,7 @@ def read_known(path: Path) -> list[Entry]:
             entries.append(Entry.model_validate(item))
         except ValidationError as error:
             name = item.get("id", f"entry {i + 1}") if isinstance(item, dict) else f"entry {i + 1}"
-            faults += [f"{path}: {name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            faults += [f"{path}{_line(path, (i, *e['loc']))}: {name}: {_said(e)}" for e in error.errors()]
     seen: set[str] = set()
     for entry in entries:
         if entry.id in seen:
@@ -189,6 +229,18 @@ def read_known(path: Path) -> list[Entry]:
     if faults:
         raise FileError("\n".join(faults))
     return entries
+
+
+def _said(error: Any) -> str:
+    return f"{'.'.join(map(str, error['loc']))}: {str(error['msg']).removeprefix('Value error, ')}"
+
+
+def _line(path: Path, loc: tuple[str | int, ...]) -> str:
+    """Where in the file this is said: `:12`."""
+    from conformance.spec.source import read_source
+
+    source = read_source(path)
+    return f":{source.place(loc).line}" if not source.faults else ""
 
 
 def _place(error: Exception) -> str:

@@ -18,6 +18,7 @@ from conformance.cases.invalid import invalid_checks
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
+from conformance.record.model import CONSISTENCY
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
@@ -80,13 +81,14 @@ class Coverage:
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
 
-    def of(self, check_id: str, output: str, judged: Judged, k: int) -> Covered:
-        """The entries that cover faulty elements of case k, and the worst severity among those that none covers."""
+    def of(self, check_id: str | tuple[str, ...], output: str, judged: Judged, k: int) -> Covered:
+        """The entries of these checks that cover faulty elements of case k, and the worst severity that none covers."""
+        ids = (check_id,) if isinstance(check_id, str) else check_id
         severity = judged.severity[k, ...]
         faulty = severity >= INACCURATE
         left, used = faulty.copy(), []
         for entry in self._entries:
-            if entry.matches(check_id):
+            if any(map(entry.matches, ids)):
                 inside = _inside(entry.envelope, judged, k)
                 if entry.envelope.instead and not (inside | ~faulty).all():
                     inside = inside | self._instead(entry, output, judged)[k, ...]
@@ -197,6 +199,7 @@ def fault_of_witness(witness: Witness, spec: Spec) -> str:
         except (ConformanceError, ValueError, TypeError) as error:
             return str(error)
         there = {"value", *(f"gradient.{name}" for name in spec.differentiable if name in witness.inputs)}
+        there |= {f"consistency.{name}" for name in CONSISTENCY}
     return "" if witness.check in there else f"{witness.check!r} is no check of {spec.name} with these inputs"
 
 

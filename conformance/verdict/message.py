@@ -43,11 +43,12 @@ def distance(finding: Finding) -> str:
 
 def headline(check_id: str, finding: Finding) -> str:
     """The verdict in one line."""
+    how = f", {finding.how}" if finding.how else ""
     if finding.text:
-        return f"{check_id} {_verb(finding.severity)}: {first_line(finding.text)}"
+        return f"{check_id} {_verb(finding.severity)}: {first_line(finding.text)}{how}"
     at = f" at {list(finding.index)}" if finding.index else ""
     said = f"wanted {finding.wanted!r}, got {finding.got!r}{at} ({distance(finding)})"
-    return f"{check_id} {_verb(finding.severity)}: {said}"
+    return f"{check_id} {_verb(finding.severity)}: {said}{how}"
 
 
 def _verb(severity: int) -> str:
@@ -82,6 +83,7 @@ def _witness(kind: str, finding: Finding) -> list[str]:
         at = f"   at {list(finding.index)}" if finding.index else ""
         lines += [f"    wanted: {number(finding.wanted)}{at}", f"    got:    {number(finding.got)}"]
         lines.append(f"    error:  {distance(finding)}")
+    lines += [f"    asked:  {finding.how}"] if finding.how else []
     lines += [f"    {name} = {line}" for name, line in describe(finding)]
     return lines
 

@@ -32,6 +32,11 @@ class Finding:
     ratio: float
     text: str = ""  # what was raised, or what is wrong with the answer's form
     recipe: str = ""  # where the case was drawn from
+    how: str = ""  # in which way it was asked that is not the usual one
+    output: str = "value"  # the output at fault: "value", or the input whose gradient it is
+    due: str = ""  # "number", "answer" (it raised), "refusal" (it answered); "": a script could not tell
+    bounds: tuple[float, float] = (math.nan, math.nan)  # between which the number due lies; NaN: NaN is due
+    share: float = 0.0  # of the sum over the last axis, taken out of the answer before it is compared
 
     @property
     def drawn(self) -> str:
@@ -42,7 +47,7 @@ class Finding:
     def kind(self) -> tuple[object, ...]:
         """What a smaller case has to share with this one to show the same fault."""
         special = ("" if math.isfinite(number) else repr(number) for number in (self.wanted, self.got))
-        return self.severity, self.text[:20], *special
+        return self.severity, self.how, self.text[:20], *special
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -94,6 +99,11 @@ class Tally:
         if self.smallest is None or (fresh, -finding.case.size) > (self._fresh_smallest, -self.smallest.case.size):
             self.smallest, self._fresh_smallest = finding, fresh
 
+    def leave_out(self, cases: int) -> None:
+        """Cases that were drawn and not run: an error that no known difference covers."""
+        self.counts["not run"] += cases
+        self.new_counts["error"] += cases
+
     _fresh_worst: tuple[bool, int, int] = (False, 0, 0)
     _fresh_smallest: tuple[bool, int, int] = (False, 0, 0)
 
@@ -102,6 +112,12 @@ class Tally:
         if judged.ulps.size:
             self.worst_ulps = max(self.worst_ulps, float(np.nanmax(np.append(judged.ulps.ravel(), 0.0))))
             self.worst_ratio = max(self.worst_ratio, float(judged.ratio.max()))
+
+    def measure_finding(self, finding: Finding | None) -> None:
+        """The error of a finding, where that is a number."""
+        if finding is not None and math.isfinite(finding.ulps):
+            self.worst_ulps = max(self.worst_ulps, finding.ulps)
+            self.worst_ratio = max(self.worst_ratio, finding.ratio)
 
     def note_apart(self, judged: Judged, yardstick: NDArray[np.float64], fmt: Format) -> None:
         """How far answers are from the framework's own result in float32, rounded once."""

@@ -100,7 +100,7 @@ def multilabel_margin(g: Given) -> Answer:
     active = (hinge > 0).astype(x.dtype)
     by_label = pairwise(np.swapaxes(np.where(named, pairwise(active)[..., None], 0), -1, -2))
     slope = (pairwise(np.swapaxes(active, -1, -2)) - by_label) / classes
-    return FIRST.reduced(g, pairwise(hinge.reshape(*x.shape[:-1], -1)) / classes, {"input": slope})
+    return FIRST.reduced(g, pairwise(hinge.reshape(*x.shape[:-1], x.shape[-1] ** 2)) / classes, {"input": slope})
 
 
 def multilabel_soft_margin(g: Given) -> Answer:

@@ -41,7 +41,11 @@ def _backward(paths: Paths) -> list[Array]:
 
 
 def ctc(g: Given) -> Answer:
-    paths = paths_of(g)
+    return along(g, paths_of(g))
+
+
+def along(g: Given, paths: Paths) -> Answer:
+    """The loss over these paths."""
     alpha, beta = _forward(paths), _backward(paths)
     log_likelihood = _logsumexp(np.where(paths.ends, alpha[-1], -np.inf).astype(alpha[-1].dtype))
     running = np.arange(len(alpha))[:, None] < paths.frames

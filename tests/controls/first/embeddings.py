@@ -13,7 +13,7 @@ def norm(x: Array, p: float) -> Array:
         return pairwise(np.abs(x))[..., None]
     size = np.abs(x)
     largest = size.max(axis=-1, keepdims=True)
-    ratio = size / np.where(largest > 0, largest, 1)
+    ratio = size / np.where((largest > 0) & (largest < np.inf), largest, 1)
     if p == 2:
         return np.asarray(largest * np.sqrt(pairwise(ratio * ratio))[..., None])
     power = np.asarray(p, x.dtype)

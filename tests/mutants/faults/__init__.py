@@ -1,0 +1,42 @@
+"""The mutants, by criterion. Importing the package fills the registry."""
+
+from tests.mutants.faults import (
+    bce,
+    class_margins,
+    cosine,
+    cross_entropy,
+    ctc,
+    gaussian,
+    joints,
+    kl_div,
+    logits,
+    margins,
+    nll,
+    poisson,
+    regression,
+    smoothing,
+    soft_margins,
+    triplet,
+)
+from tests.mutants.registry import MUTANTS
+
+MODULES = (
+    bce,
+    class_margins,
+    cosine,
+    cross_entropy,
+    ctc,
+    gaussian,
+    joints,
+    kl_div,
+    logits,
+    margins,
+    nll,
+    poisson,
+    regression,
+    smoothing,
+    soft_margins,
+    triplet,
+)
+
+__all__ = ["MODULES", "MUTANTS"]
