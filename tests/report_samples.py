@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+from conformance.record.gate import conclude
 from conformance.record.journal import Journal
 from conformance.record.model import Cell, check_of
 from conformance.record.results import results_of
@@ -162,3 +164,79 @@ def _unjudged() -> list[dict[str, Any]]:
         check("undecided", "gradient.target", cell("kl_div"), message=vacuous),
         check("not run", "invalid.target", cell("huber"), message=skipped, cases=0, recipes=0, counts={}),
     ]
+
+
+ABOUT: dict[str, Any] = {
+    "title": "Huber loss",
+    "summary": "Quadratic for errors within delta, linear beyond it.",
+    "formula": "error = input - target\n"
+    "loss = where(abs(error) <= delta, error**2 / 2, delta * (abs(error) - delta / 2))\n",
+    "reduce": {"none": "loss", "sum": "sum(loss)", "mean": "sum(loss) / size(loss)"},
+    "parameters": {"delta": 1, "reduction": "mean"},
+    "argument": "error",
+    "edges": {"case_9": {"why": "a mean over nothing is 0/0", "value": "nan"}},
+    "functions": {},
+}
+REGIMES = ("ordinary", "saturated", "confident", "tied", "shifted", "mixed", "tiny", "huge", "at_joint", "cancelling")
+ALL_DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+
+def many(frameworks: int, criteria: int, checks: int) -> list[dict[str, Any]]:
+    """A document for each of so many frameworks, with so many criteria in four dtypes, and so many checks in each cell,
+    as they might come out. What is wrong is mostly wrong in every dtype."""
+    names = [f"framework{k}" for k in range(frameworks)]
+    return [_many(name, [f"criterion_{i:02d}" for i in range(criteria)], checks) for name in names]
+
+
+def _many(framework: str, criteria: list[str], checks: int) -> dict[str, Any]:
+    doc = document(frameworks={framework: {framework: "1.2.3"}})
+    names = ["value", "gradient.input", "gradient.target", "consistency.same_bits", "consistency.order"]
+    names += [f"invalid.case_{i}" for i in range(checks // 8)]
+    names += [f"edge.case_{i}" for i in range(checks - len(names))]
+    for criterion in criteria:
+        for dtype in ALL_DTYPES:
+            where = cell(criterion, dtype, framework=framework)
+            doc["checks"] += [_some(where, name) for name in names]
+            entry = {"status": "ran", "reason": "", "seconds": 1.5, "recipes": 120, "cases": 1500}
+            doc["ledger"].append({**entry, "cell": where.id})
+    doc["criteria"] = {name: {**ABOUT, "argument": "error" if i % 2 else None} for i, name in enumerate(criteria)}
+    conclude(doc, "new")
+    return doc
+
+
+def _some(where: Cell, name: str) -> dict[str, Any]:
+    number = _hash(f"{where.id}/{name}")
+    size = number % 1000 / 100
+    more: dict[str, Any] = {"worst_ulp": size / 10, "worst_ratio": size / 20}
+    if name.startswith(("value", "gradient")):
+        more["regimes"] = {
+            regime: {"cases": 150, "worst_ulp": size * i, "worst_ratio": size * i / 60}
+            for i, regime in enumerate(REGIMES)
+        }
+    if name == "value" and int(where.criterion[-2:]) % 2:
+        more["curve"] = [[(i - 32) / 8, size * (1 + i % 5)] for i in range(64)]
+    if name in ("edge.case_1", "edge.case_9", "edge.case_11"):
+        more["level"] = "unspecified"
+    everywhere = _hash(f"{where.criterion}/{where.framework}/{name}")
+    outcome, known = _outcome(name, everywhere if everywhere % 8 else number, more.get("level") == "unspecified")
+    if outcome != "agrees":
+        case = {**witness()["case"], "inputs": {"input": [float(size + i).hex() for i in range(12)], "target": [1]}}
+        found = [witness(kind, case=case, hash=f"{number}{kind}") for kind in ("smallest", "worst")]
+        more |= {"worst_ulp": size * 1e3, "worst_ratio": size * 90, "witnesses": found, "message": f"{name}: off"}
+    return check(outcome, name, where, known=[f"known-{everywhere % 40}"] if known else [], **more)
+
+
+def _outcome(name: str, number: int, is_unspecified: bool) -> tuple[str, bool]:
+    """An outcome, and whether it is known: of values and gradients 1 in 5 is inaccurate, 1 in 8 fails and is known."""
+    lot = (number >> 8) % 1000
+    if name.startswith("invalid") or is_unspecified:
+        return ("differs" if lot < 300 else "agrees"), False
+    scale = 1 if name.startswith(("value", "gradient")) else 8
+    for outcome, known, upto in (("fails", False, 10), ("fails", True, 130), ("inaccurate", False, 330)):
+        if lot * scale < upto:
+            return outcome, known
+    return "agrees", False
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])

@@ -232,7 +232,7 @@ def test_a_journal_that_goes_on_holds_what_was_judged_before(tmp_path: Path) -> 
     before = read_journal(path)
     with Journal(path) as journal:
         assert read_journal(path) == before  # nothing is lost until the new one is whole
-        journal.begin(samples.run(), before.plan, before.judged)
+        journal.begin(samples.run(), before.plan, judged=before.judged)
         assert read_journal(path).judged == before.judged == journal.record.judged
         assert read_journal(path).not_run == {}
     assert results_of(journal.record)["run"]["stale"] == ["x: y"]

@@ -1,6 +1,6 @@
 """The journal: a run as it goes, one JSON line at a time. What is on disk survives whatever ends the process.
 
-{"journal": 1, "run": {…}, "plan": [cell, …]}              first line
+{"journal": 1, "run": {…}, "plan": [cell, …], "criteria": {…}}   first line
 {"cell": id, "seconds": s, "checks": […], "reference": {…}, "stale": […], "fixed": […]}  a cell was judged
 {"cell": id, "reason": "…"}                                a planned cell did not run, and why
 {"end": {"seconds": s, "stale": […], "complete": true}}    last line, unless the run was cut off
@@ -28,6 +28,7 @@ class Record:
 
     run: dict[str, Any] = field(default_factory=dict)
     plan: list[str] = field(default_factory=list)
+    criteria: dict[str, dict[str, Any]] = field(default_factory=dict)  # what each says: title, formula, …
     judged: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell id -> {"seconds", "checks", "reference"}
     not_run: dict[str, str] = field(default_factory=dict)  # cell id -> reason
     end: dict[str, Any] | None = None  # None: the run did not come to its end
@@ -40,6 +41,7 @@ class Record:
         """
         if "journal" in line:
             self.run, self.plan = dict(line["run"]), list(line["plan"])
+            self.criteria = dict(line.get("criteria", {}))
         elif "end" in line:
             self.end = dict(line["end"])
         elif "reason" in line:
@@ -64,14 +66,20 @@ class Journal:
             self._file = _open(self.path)  # told now if it cannot be written; what stands there stays until `begin`
 
     def begin(
-        self, run: Mapping[str, Any], plan: Iterable[Cell | str], judged: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        run: Mapping[str, Any],
+        plan: Iterable[Cell | str],
+        criteria: Mapping[str, Mapping[str, Any]] | None = None,
+        judged: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """Write what is run and everything that is planned, the cells that were filtered out too; and the cells that
-        were `judged` before, as a `Record` holds them. They take the old journal's place in one step."""
+        """Write what is run and everything that is planned, the cells that were filtered out too; what criteria say, for
+        reports; and the cells that were `judged` before, as a `Record` holds them. All this takes the old journal's
+        place in one step."""
         if self.path is not None:
             self.close()
             self._file = _open(self.path.with_name(self.path.name + ".new"), "w")
-        self._write({"journal": VERSION, "run": run, "plan": [_id(cell) for cell in plan]})
+        more = {} if criteria is None else {"criteria": criteria}
+        self._write({"journal": VERSION, "run": run, "plan": [_id(cell) for cell in plan], **more})
         for cell, kept in (judged or {}).items():
             self._write({"cell": cell, **{key: value for key, value in kept.items() if value is not None}})
         if self._file is not None and self.path is not None:

@@ -56,6 +56,8 @@ def _one(shards: Sequence[Doc], n: int) -> Doc:
         "checks": [checks[id] for id in sorted(checks)],
         "ledger": _ledger(shards),
     }
+    if criteria := {name: about for doc in shards for name, about in doc.get("criteria", {}).items()}:
+        merged["criteria"] = criteria
     changes = [doc["run"]["baseline"] for doc in shards]
     whole = _changes(shards) if all(changes) else None
     enter(merged, run["fail_on"], whole)

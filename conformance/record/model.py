@@ -63,6 +63,8 @@ class Check:
     apart_ulp: float | None = None  # half precision: from the framework's own float32 result rounded once, at most
     worst_ulp: float | None = None  # of the result's dtype
     worst_ratio: float | None = None  # error over the tight budget
+    regimes: dict[str, dict[str, Any]] = field(default_factory=dict)  # {"cases", "worst_ulp", "worst_ratio"} of each
+    curve: list[list[float]] = field(default_factory=list)  # (argument, ulps): the worst error of each bin
     message: str = ""  # stands alone; empty where it agrees
     witnesses: list[dict[str, Any]] = field(
         default_factory=list
@@ -73,8 +75,9 @@ class Check:
     )  # {"kink", "chosen": {point of the interval: elements}}
 
     def to_json(self) -> dict[str, Any]:
-        """The check as the results file holds it."""
-        return asdict(self)
+        """The check as the results file holds it: without regimes and curve where it has none."""
+        data = asdict(self)
+        return {key: value for key, value in data.items() if value or key not in ("regimes", "curve")}
 
 
 def check_of(cell: Cell, check: str, outcome: str, **more: Any) -> Check:

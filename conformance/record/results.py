@@ -66,6 +66,7 @@ def results_of(record: Record, baseline: Mapping[str, Any] | None = None, baseli
         "run": run,
         "checks": [checks[id] for id in sorted(checks)],
         "ledger": sorted(ledger, key=lambda entry: entry.get("cell") or entry["check"]),
+        **({"criteria": record.criteria} if record.criteria else {}),
     }
     doc = plain(doc)
     conclude(doc, run.get("fail_on", "new"), baseline, baseline_name)

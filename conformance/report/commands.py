@@ -35,14 +35,15 @@ def report(paths: Sequence[Path | str], *outs: Path | str, name: str = "") -> in
     if not outs and not name:
         raise UsageError(f"say where the report goes (-o), or what to print (--format {'|'.join(FORMATS)})")
     docs = merged([read_results(path) for path in paths])
+    files = [Path(path).name for path in paths] if len(docs) == len(paths) else []
     code = 0
     for out in outs:
         if Path(out).suffix == ".json" and not name:
             code = _write_one(docs, out)
         else:
-            write(out, docs, name)
+            write(out, docs, name, files)
     if not outs:
-        print(render(docs, name), end="")
+        print(render(docs, name, files), end="")
     return code
 
 

@@ -36,23 +36,23 @@ def format_of(path: Path | str) -> str:
     return next((name for name, (known, _) in FORMATS.items() if known and known == suffix), "html")
 
 
-def render(docs: Sequence[Doc], name: str) -> str:
-    """The text of a view.
+def render(docs: Sequence[Doc], name: str, files: Sequence[str] = ()) -> str:
+    """The text of a view; `files` are the names of the results files, which HTML mentions.
 
     Raises:
         UsageError: there is no such format.
     """
     if name not in FORMATS:
         raise UsageError(f"there is no format {name!r}; there are: {', '.join(FORMATS)}")
-    make: Callable[[Sequence[Doc]], str] = importlib.import_module(f"conformance.report.{FORMATS[name][1]}").render
-    return make(docs)
+    make: Callable[..., str] = importlib.import_module(f"conformance.report.{FORMATS[name][1]}").render
+    return make(docs, files) if name == "html" else make(docs)
 
 
-def write(path: Path | str, docs: Sequence[Doc], name: str = "") -> None:
+def write(path: Path | str, docs: Sequence[Doc], name: str = "", files: Sequence[str] = ()) -> None:
     """Write a view to a file, by default the one that the file's suffix stands for.
 
     Raises:
         UsageError: there is no such format.
         FileError: the place cannot be written.
     """
-    write_text(path, render(docs, name or format_of(path)), "the report")
+    write_text(path, render(docs, name or format_of(path), files), "the report")

@@ -37,7 +37,10 @@ MEANINGS = {
 
 def clean(text: Any) -> str:
     """`text` with every character that steers a terminal, or the direction of writing, made visible."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else _visible(c) for c in str(text))
+    told = str(text)
+    if told.isprintable():
+        return told
+    return "".join(c if c in "\n\t" or unicodedata.category(c)[0] != "C" else _visible(c) for c in told)
 
 
 def _visible(character: str) -> str:

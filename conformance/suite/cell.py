@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from conformance.adapter import Adapter, Binding, Difference, Environment
+from conformance.cases.argument import arguments
 from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
@@ -18,7 +19,7 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, script_of, witness
+from conformance.suite.findings import finding_of, kept, script_of, witness
 from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
@@ -208,7 +209,7 @@ class CellJudge:
         tally = self.tally(check)
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
-            tally.measure(judged)
+            tally.measure(judged, stack.regime, arguments(self.spec, stack) if output == "value" else None)
             if judged.at_kink.any():
                 self._note_conventions(stack, tally, output, judged)
             tally.note_multiple(output, judged)
@@ -266,8 +267,10 @@ class CellJudge:
             counts=dict(sorted(tally.counts.items())),
             undecided=dict(sorted(tally.undecided.items())),
             apart_ulp=tally.apart,
-            worst_ulp=tally.worst_ulps,
-            worst_ratio=tally.worst_ratio,
+            worst_ulp=tally.measured.ulps,
+            worst_ratio=tally.measured.ratio,
+            regimes={name: kept(item) for name, item in sorted(tally.regimes.items())},
+            curve=tally.curve.points,
             known=sorted(tally.known),
             message=self.messages.get(name, "") if tally.outcome == "unsupported" else "",
         )

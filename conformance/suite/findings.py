@@ -16,7 +16,7 @@ from conformance.spec.model import Spec
 from conformance.suite.calls import call_of
 from conformance.verdict.compare import AGREES, Judged, bounds
 from conformance.verdict.message import headline
-from conformance.verdict.tally import Finding, worst_element
+from conformance.verdict.tally import Finding, Measured, worst_element
 
 
 def finding_of(case: Case, numbers: Numbers, judged: Judged, k: int, output: str = "value") -> Finding:
@@ -79,6 +79,12 @@ def witness(kind: str, finding: Finding, command: str, script: str = "") -> dict
     if finding.due == "number":
         found |= {"bounds": [_text(bound) for bound in finding.bounds], "share": _text(finding.share)}
     return found | ({"due": finding.due, "script": script} if finding.due and script else {})
+
+
+def kept(measured: Measured) -> dict[str, int | float]:
+    """What a regime came to, as the results file keeps it: to four digits, since it is for looking at."""
+    ulps, ratio = (float(f"{value:.4g}") for value in (measured.ulps, measured.ratio))
+    return {"cases": measured.cases, "worst_ulp": ulps, "worst_ratio": ratio}
 
 
 def _kept(finding: Finding) -> dict[str, object]:

@@ -15,6 +15,7 @@ from conformance.record.baseline import Changes, compare
 from conformance.record.identity import differences, digest_of, joined
 from conformance.record.journal import Journal, Record, parse_journal
 from conformance.record.results import read_results, results_of, run_info, write_results
+from conformance.suite.about import criteria_of
 from conformance.suite.options import Options
 from conformance.suite.plan import Plan
 from conformance.suite.run import expired, unmatched
@@ -44,7 +45,8 @@ class Recorder:
         run = self.info
         if self.before.run:
             run = {**joined(self.info, self.before.run), "started": self.before.run["started"]}
-        self.journal.begin(run, [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)], self.before.judged)
+        planned = [*self.plan.cells, *(cell for cell, _ in self.plan.skipped)]
+        self.journal.begin(run, planned, criteria_of(self.plan), self.before.judged)
         for cell, reason in self.plan.skipped:
             self.journal.not_run(cell, reason)
 
@@ -87,7 +89,8 @@ class Recorder:
             if self.options.report:
                 from conformance.report.formats import write
 
-                write(self.options.report, [document])
+                files = [self.options.results.name] if self.options.results else []
+                write(self.options.report, [document], files=files)
         except ConformanceError as error:
             print(f"\n{error}", file=sys.stderr)
 

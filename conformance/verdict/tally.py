@@ -15,6 +15,7 @@ from conformance.record.model import roll_up
 from conformance.reference.formats import Format
 from conformance.reference.numbers import ulp
 from conformance.verdict.compare import AGREES, INACCURATE, NAMES, POINTS, UNDECIDED, Judged
+from conformance.verdict.curve import Curve
 
 WRITTEN = 10_000  # numbers; a case of more is kept by its recipe
 
@@ -66,6 +67,22 @@ def worst_element(judged: Judged, k: int) -> tuple[int, ...]:
 
 
 @dataclass
+class Measured:
+    """How far off some answers are: how many cases there were, and their largest errors."""
+
+    cases: int = 0
+    ulps: float = 0.0
+    ratio: float = 0.0
+
+    def add(self, judged: Judged) -> None:
+        """A stack's cases; of their elements, those that are finite."""
+        self.cases += len(judged.ulps)
+        if judged.ulps.size:
+            self.ulps = max(self.ulps, float(np.nanmax(np.append(judged.ulps.ravel(), 0.0))))
+            self.ratio = max(self.ratio, float(judged.ratio.max()))
+
+
+@dataclass
 class Tally:
     """The cases of one check so far."""
 
@@ -75,8 +92,9 @@ class Tally:
     apart: float | None = None  # from the framework's own float32 result rounded once, in ulps at most
     new_counts: Counter[str] = field(default_factory=Counter)
     known: set[str] = field(default_factory=set)
-    worst_ulps: float = 0.0
-    worst_ratio: float = 0.0
+    measured: Measured = field(default_factory=Measured)
+    regimes: dict[str, Measured] = field(default_factory=dict)
+    curve: Curve = field(default_factory=Curve)
     worst: Finding | None = None
     smallest: Finding | None = None
     conventions: dict[str, Counter[str]] = field(default_factory=dict)
@@ -107,17 +125,20 @@ class Tally:
     _fresh_worst: tuple[bool, int, int] = (False, 0, 0)
     _fresh_smallest: tuple[bool, int, int] = (False, 0, 0)
 
-    def measure(self, judged: Judged) -> None:
-        """The largest error of a stack, over the elements that are finite."""
-        if judged.ulps.size:
-            self.worst_ulps = max(self.worst_ulps, float(np.nanmax(np.append(judged.ulps.ravel(), 0.0))))
-            self.worst_ratio = max(self.worst_ratio, float(judged.ratio.max()))
+    def measure(self, judged: Judged, regime: str = "", argument: NDArray[np.float64] | None = None) -> None:
+        """The largest error of a stack, over the elements that are finite; also by regime, if it has one, and over the
+        argument of each element, if there is one."""
+        self.measured.add(judged)
+        if regime:
+            self.regimes.setdefault(regime, Measured()).add(judged)
+        if argument is not None:
+            self.curve.add(argument, judged.ulps)
 
     def measure_finding(self, finding: Finding | None) -> None:
         """The error of a finding, where that is a number."""
         if finding is not None and math.isfinite(finding.ulps):
-            self.worst_ulps = max(self.worst_ulps, finding.ulps)
-            self.worst_ratio = max(self.worst_ratio, finding.ratio)
+            self.measured.ulps = max(self.measured.ulps, finding.ulps)
+            self.measured.ratio = max(self.measured.ratio, finding.ratio)
 
     def note_apart(self, judged: Judged, yardstick: NDArray[np.float64], fmt: Format) -> None:
         """How far answers are from the framework's own result in float32, rounded once."""
