@@ -72,7 +72,7 @@ class Journal:
         criteria: Mapping[str, Mapping[str, Any]] | None = None,
         judged: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """Write what is run and everything that is planned, the cells that were filtered out too; what criteria say, for
+        """Write what is run and everything that is planned, cells that were filtered out too; what criteria say, for
         reports; and the cells that were `judged` before, as a `Record` holds them. All this takes the old journal's
         place in one step."""
         if self.path is not None:
