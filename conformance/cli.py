@@ -61,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         const="smallest",
         help="print a script instead, which needs nothing but the framework: for a bug report (default: smallest)",
     )
-    report = _add(commands, "report", "one report of several results files, in any of its forms", _report)
+    report = _add(commands, "report", "one report of several results files; shards of a run become one", _report)
     report.add_argument("results", nargs="+", type=Path)
-    form = "the suffix says which form: .html, .md, .xml (JUnit), .csv, .svg (a badge), .txt; repeats"
+    form = "the suffix says which form: .html, .md, .xml (JUnit), .csv, .svg (a badge), .txt, .json (one run); repeats"
     report.add_argument("-o", "--output", action="append", default=[], type=Path, metavar="FILE", help=form)
     names = "html, markdown, junit, csv, badge, terminal, or github (annotations); without -o it is printed"
     report.add_argument("--format", default="", metavar="NAME", help=names)

@@ -21,11 +21,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     given += shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     if not _is_asked_for(given):
         return
-    from conformance.suite.options import OPTIONS, dest
+    from conformance.suite.options import register
 
-    group = parser.getgroup("conformance", "loss-function conformance")
-    for option, action, metavar, text in OPTIONS:
-        group.addoption(option, action=action, metavar=metavar, dest=dest(option), default=None, help=text)
+    register(parser.getgroup("conformance", "loss-function conformance").addoption)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -373,6 +373,54 @@ class Warns(Misbehaving):
         return self.answer(call)
 
 
+class OneThread(Right):
+    """Right, where its process is held to one thread."""
+
+    name = "one_thread"
+
+    def answer(self, call: Call) -> Output:
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["NPROC"] == "1"
+        return super().answer(call)
+
+
+class Versioned(Right):
+    """Right, in a version that its process is told."""
+
+    name = "versioned"
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: os.environ.get("FAULTY_VERSION", "unknown")})
+
+
+class Troubled(Right):
+    """On a cluster: what can happen to the process that judges a cell, each to one criterion."""
+
+    name = "troubled"
+
+    def run(self, call: Call) -> Output:
+        trouble = {"l1": self.die, "mse": self.hang, "huber": self.eat, "smooth_l1": self.die_once}.get(call.criterion)
+        if trouble is not None:
+            trouble()
+        return super().run(call)
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def die_once(self) -> None:
+        if not os.path.exists(os.environ["FAULTY_SIGNAL"]):
+            open(os.environ["FAULTY_SIGNAL"], "w", encoding="utf-8").close()
+            self.die()
+
+    def hang(self) -> None:
+        time.sleep(3600)
+
+    def eat(self) -> None:
+        eaten = []
+        while True:
+            eaten.append(np.ones(2**22))
+            time.sleep(0.01)
+
+
 class NoBinding(Misbehaving):
     """Has no function for the criterion."""
 

@@ -13,7 +13,7 @@ import pytest
 from conformance.cli import main
 from conformance.errors import ConformanceError
 from conformance.record.results import read_results, write_results
-from conformance.suite.options import OPTIONS, Options, dest
+from conformance.suite.options import Options, register
 from conformance.suite.plugin import SuitePlugin
 from tests import report_samples as samples
 from tests.test_plugin import HERE, L1, environment, last_line
@@ -22,8 +22,7 @@ from tests.test_plugin import HERE, L1, environment, last_line
 def suite(*args: str) -> SuitePlugin:
     """What the plugin makes of these options, before anything runs."""
     parser = argparse.ArgumentParser()
-    for option, action, metavar, _ in OPTIONS:
-        parser.add_argument(option, action=action, metavar=metavar, dest=dest(option), default=None)
+    register(parser.add_argument)
     config: Any = SimpleNamespace(option=parser.parse_args(args), stash=pytest.Stash())
     return SuitePlugin(config)
 

@@ -12,7 +12,7 @@ from conformance.record.plain import as_float
 GREW = 2.0  # an error is worse, or better, when it changed by more than this factor
 
 _RANK = {"agrees": 0, "differs": 0, "inaccurate": 1, "error": 2, "fails": 2}  # a choice left open is not worse
-_KINDS = ("newly_failing", "worse", "fixed", "better", "changed", "added", "gone")
+KINDS = ("newly_failing", "worse", "fixed", "better", "changed", "added", "gone")
 
 
 @dataclass

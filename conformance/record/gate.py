@@ -37,10 +37,16 @@ class Decision:
 def conclude(doc: dict[str, Any], fail_on: str, baseline: Mapping[str, Any] | None = None, name: str = "") -> Decision:
     """The decision on a results document, which is also entered in its `run`; `name` is the baseline file's."""
     changes = compare(baseline, doc) if baseline is not None else None
-    decision = decide(doc, fail_on, changes)
-    doc["run"].update(fail_on=fail_on, verdict=decision.verdict, failing=list(decision.failing), baseline=None)
+    decision = enter(doc, fail_on, changes)
     if baseline is not None and changes is not None:
         doc["run"]["baseline"] = {"file": name, "suite": baseline["run"]["suite"], "changes": changes.to_json()}
+    return decision
+
+
+def enter(doc: dict[str, Any], fail_on: str, changes: Changes | None) -> Decision:
+    """The decision on a results document, entered in its `run`, without a baseline."""
+    decision = decide(doc, fail_on, changes)
+    doc["run"].update(fail_on=fail_on, verdict=decision.verdict, failing=list(decision.failing), baseline=None)
     return decision
 
 

@@ -1,7 +1,7 @@
 """The journal: a run as it goes, one JSON line at a time. What is on disk survives whatever ends the process.
 
 {"journal": 1, "run": {…}, "plan": [cell, …], "criteria": {…}}   first line
-{"cell": id, "seconds": s, "checks": […], "reference": {…}}  a cell was judged
+{"cell": id, "seconds": s, "checks": […], "reference": {…}, "stale": […], "fixed": […]}  a cell was judged
 {"cell": id, "reason": "…"}                                a planned cell did not run, and why
 {"end": {"seconds": s, "stale": […], "complete": true}}    last line, unless the run was cut off
 """
@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from conformance.errors import FileError
 from conformance.record.model import Cell
@@ -47,6 +48,7 @@ class Record:
             self.not_run[line["cell"]] = line["reason"]
         else:
             kept = {"seconds": line["seconds"], "checks": line["checks"], "reference": line.get("reference")}
+            kept |= {key: line.get(key, []) for key in ("stale", "fixed")}
             self.judged[line["cell"]] = kept
 
 
@@ -61,18 +63,27 @@ class Journal:
         self.record = Record()
         self._file: TextIO | None = None
         if self.path is not None:
-            self._file = _open(self.path)
+            self._file = _open(self.path)  # told now if it cannot be written; what stands there stays until `begin`
 
     def begin(
         self,
         run: Mapping[str, Any],
         plan: Iterable[Cell | str],
         criteria: Mapping[str, Mapping[str, Any]] | None = None,
+        judged: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """Write what is run and everything that is planned, the cells that were filtered out too; and what the criteria
-        say, for reports."""
+        """Write what is run and everything that is planned, cells that were filtered out too; what criteria say, for
+        reports; and the cells that were `judged` before, as a `Record` holds them. All this takes the old journal's
+        place in one step."""
+        if self.path is not None:
+            self.close()
+            self._file = _open(self.path.with_name(self.path.name + ".new"), "w")
         more = {} if criteria is None else {"criteria": criteria}
         self._write({"journal": VERSION, "run": run, "plan": [_id(cell) for cell in plan], **more})
+        for cell, kept in (judged or {}).items():
+            self._write({"cell": cell, **{key: value for key, value in kept.items() if value is not None}})
+        if self._file is not None and self.path is not None:
+            os.replace(self._file.name, self.path)
 
     def judged(
         self,
@@ -80,10 +91,12 @@ class Journal:
         seconds: float,
         checks: Sequence[Mapping[str, Any]],
         reference: Mapping[str, int] | None = None,
+        **known: Sequence[str],
     ) -> None:
-        """Write what one cell came to, and which way the numbers of the reference went."""
-        more = {} if reference is None else {"reference": reference}
-        self._write({"cell": _id(cell), "seconds": seconds, "checks": checks, **more})
+        """Write what one cell came to, which way the numbers of the reference went, and which known differences are
+        `stale` and `fixed`."""
+        more: dict[str, Any] = {} if reference is None else {"reference": reference}
+        self._write({"cell": _id(cell), "seconds": seconds, "checks": checks, **more, **known})
 
     def not_run(self, cell: Cell | str, reason: str) -> None:
         """Write why a planned cell does not run."""
@@ -155,9 +168,9 @@ def _id(cell: Cell | str) -> str:
     return cell if isinstance(cell, str) else cell.id
 
 
-def _open(path: Path) -> TextIO:
+def _open(path: Path, mode: Literal["a", "w"] = "a") -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8", newline="\n")
+        return path.open(mode, encoding="utf-8", newline="\n")
     except OSError as error:
         raise FileError(f"{path} cannot be written ({error.strerror}); choose another path for --results") from None

@@ -58,7 +58,8 @@ def results_of(record: Record, baseline: Mapping[str, Any] | None = None, baseli
     end = record.end or {"seconds": None, "complete": False}
     unexplained = set(record.plan) - record.judged.keys() - record.not_run.keys()
     run = {"stale": [], "fixed_upstream": [], **record.run, **end}
-    run |= {key: sorted(run[key]) for key in ("stale", "fixed_upstream")}  # cells end in any order
+    for key, of_cell in (("stale", "stale"), ("fixed_upstream", "fixed")):  # cells end in any order
+        run[key] = sorted({*run[key], *(text for cell in record.judged.values() for text in cell[of_cell])})
     run["complete"] = bool(end["complete"]) and not unexplained
     doc: dict[str, Any] = {
         "schema": SCHEMA,

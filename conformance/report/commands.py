@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import UsageError
-from conformance.record.baseline import compare
-from conformance.record.results import read_results
+from conformance.record.baseline import Changes, compare
+from conformance.record.gate import decide
+from conformance.record.merge import merged
+from conformance.record.plain import dumps
+from conformance.record.results import read_results, write_text
 from conformance.report.formats import FORMATS, render, write
 from conformance.report.terminal import changes_text
 from conformance.report.view import label
@@ -19,21 +22,39 @@ Doc = Mapping[str, Any]
 
 
 def report(paths: Sequence[Path | str], *outs: Path | str, name: str = "") -> int:
-    """0, after writing one report on all of these results files to each place, in the format `name` or by its suffix;
-    without a place, the format `name` is printed.
+    """0, after writing one report on all of these results files, shards of a run made into one, to each place, in the
+    format `name` or by its suffix; without a place, the format `name` is printed.
+
+    A place that ends in .json becomes the results file of the one run that they are shards of, whose verdict is
+    printed; the exit code is that run's.
 
     Raises:
         FileError: a file is not a results file, or a place cannot be written.
-        UsageError: there is no such format, or neither place nor format is given.
+        UsageError: there is no such format, neither place nor format is given, or shards do not fit together.
     """
     if not outs and not name:
         raise UsageError(f"say where the report goes (-o), or what to print (--format {'|'.join(FORMATS)})")
-    docs, files = [read_results(path) for path in paths], [Path(path).name for path in paths]
+    docs = merged([read_results(path) for path in paths])
+    files = [Path(path).name for path in paths] if len(docs) == len(paths) else []
+    code = 0
     for out in outs:
-        write(out, docs, name, files)
+        if Path(out).suffix == ".json" and not name:
+            code = _write_one(docs, out)
+        else:
+            write(out, docs, name, files)
     if not outs:
         print(render(docs, name, files), end="")
-    return 0
+    return code
+
+
+def _write_one(docs: Sequence[Doc], out: Path | str) -> int:
+    if len(docs) > 1:
+        raise UsageError(f"{out} holds the results of one run, and these are {len(docs)}; shards of a run become one")
+    run = docs[0]["run"]
+    changes = Changes(**run["baseline"]["changes"]) if run["baseline"] else None
+    write_text(out, dumps(docs[0], indent=1) + "\n", "-o")
+    print(run["verdict"])
+    return decide(docs[0], run["fail_on"], changes).exit_code
 
 
 def diff(old: Path | str, new: Path | str, width: int | None = None) -> int:

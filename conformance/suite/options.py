@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,25 @@ OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--report", "store", "FILE", "write the report: as HTML, or as .md, .xml, .csv, .svg or .txt"),
     ("--baseline", "store", "FILE", "results of an earlier run to compare with"),
     ("--fail-on", "store", "WHAT", "new (default), required, inaccurate or none"),
+    ("--shard", "store", "I/N", "judge only the I-th of N shares of the plan; `conformance report` merges them"),
+    ("--resume", "store_true", "", "go on where a run with the same --results was cut off"),
+    ("--cluster", "store", "ADDRESS", "judge on a Ray cluster: HOST:PORT, auto, or local (worker processes here)"),
+    ("--cluster-env", "store", "FILE", "JSON: the Ray runtime_env in which each --framework is judged"),
+    ("--cell-timeout", "store", "SECONDS", "with --cluster: end a cell that takes longer (default: 3600)"),
+    ("--cell-memory", "store", "GIB", "with --cluster: what a cell asks for, and is ended above (default: 2)"),
 )
 
 
 def dest(option: str) -> str:
     """The attribute under which pytest keeps an option."""
     return "conformance_" + option.strip("-").removeprefix("conformance-").replace("-", "_")
+
+
+def register(add: Callable[..., Any]) -> None:
+    """Adds every option with `add`, which takes what argparse's `add_argument` takes."""
+    for option, action, metavar, text in OPTIONS:
+        more = {"metavar": metavar} if metavar else {}
+        add(option, action=action, dest=dest(option), default=None, help=text, **more)
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,12 @@ class Options:
     report: Path | None = None
     baseline: Path | None = None
     fail_on: str = "new"
+    shard: tuple[int, int] = (1, 1)  # the i-th of n, from 1
+    resume: bool = False
+    cluster: str | None = None
+    cluster_env: Path | None = None
+    cell_timeout: float = 3600.0  # seconds
+    cell_memory: float = 2.0  # GiB
     default_framework: bool = field(default=False, compare=False)
 
     @staticmethod
@@ -80,6 +100,10 @@ class Options:
             return getattr(given, dest(name), None)
 
         frameworks = many("--framework")
+        if getattr(given, dest("--resume"), None) and not one("--results"):
+            raise UsageError("--resume goes on with the journal beside the results: say which with --results FILE")
+        if one("--cluster-env") and not one("--cluster"):
+            raise UsageError("--cluster-env is for --cluster, which is not given")
         return Options(
             frameworks=frameworks or ("numpy",),
             criteria=many("--criterion"),
@@ -94,6 +118,14 @@ class Options:
             report=_writable("--report", one("--report")),
             baseline=_existing("--baseline", one("--baseline") or "", "file") if one("--baseline") else None,
             fail_on=_among("--fail-on", (one("--fail-on") or "new",), FAIL_ON)[0],
+            shard=_shard(one("--shard")),
+            resume=bool(getattr(given, dest("--resume"), None)),
+            cluster=one("--cluster"),
+            cluster_env=_existing("--cluster-env", one("--cluster-env") or "", "file")
+            if one("--cluster-env")
+            else None,
+            cell_timeout=_positive("--cell-timeout", one("--cell-timeout"), Options.cell_timeout),
+            cell_memory=_positive("--cell-memory", one("--cell-memory"), Options.cell_memory),
             default_framework=not frameworks,
         )
 
@@ -133,6 +165,26 @@ def _seed(text: str | None) -> int:
     if not 0 <= seed < 2**63:
         raise UsageError("--conformance-seed: a whole number from 0 to 2**63 - 1 is due")
     return seed
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    first, _, count = (text or "1/1").partition("/")
+    if not (first.isascii() and first.isdigit() and count.isascii() and count.isdigit()):
+        raise UsageError(f"--shard: {text!r} is not I/N, such as 1/4")
+    shard = int(first), int(count)
+    if not 1 <= shard[0] <= shard[1]:
+        raise UsageError(f"--shard: {text!r} is no share: I is from 1 to N")
+    return shard
+
+
+def _positive(option: str, text: str | None, default: float) -> float:
+    try:
+        number = default if text is None else float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UsageError(f"{option}: {text!r} is not a number above 0")
+    return number
 
 
 def _existing(option: str, text: str, kind: str) -> Path:

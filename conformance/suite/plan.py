@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,15 +16,19 @@ from conformance.cases.bind import check_of_output
 from conformance.cases.case import DTYPES
 from conformance.cases.invalid import invalid_checks
 from conformance.errors import AdapterError, FileError, UsageError
+from conformance.record.identity import digest_of
 from conformance.record.model import Cell
 from conformance.spec import load_specs, specs_folder
 from conformance.spec.model import Spec
 from conformance.suite.consistency import consistency_checks
+from conformance.suite.cost import shares
 from conformance.suite.edges import applies
 from conformance.suite.options import Options
 from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
 from conformance.worker.isolated import Isolated
+
+Load = Callable[[str, Sequence[Path]], Adapter]  # of what --framework calls it, and the folders of more specs
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Framework:
     environment: Environment
     known: tuple[Entry, ...]
     option: str  # what --framework called it
+    source: str = ""  # a digest of the adapter's own module
     isolated: Isolated | None = None  # the adapter for calls that may crash
 
     def binding(self, criterion: str) -> Binding | None:
@@ -78,15 +84,15 @@ class Plan:
                 framework.isolated.close()
 
 
-def make_plan(options: Options) -> Plan:
-    """The plan that `options` ask for.
+def make_plan(options: Options, load: Load = load_adapter) -> Plan:
+    """The plan that `options` ask for, with adapters that `load` finds.
 
     Raises:
         ConformanceError: an unknown criterion or framework, a wrong spec, a wrong known-differences file.
     """
     specs = load_specs([specs_folder(), *options.specs])
     wanted = options.wanted(specs)
-    frameworks = _by_name([_framework(name, options) for name in options.frameworks])
+    frameworks = _by_name([framework_of(name, options, load) for name in options.frameworks])
     for item in frameworks.values():
         if hasattr(item.adapter, "specs"):
             item.adapter.specs = specs  # the built-in numpy computes the formulas of this run
@@ -103,7 +109,16 @@ def make_plan(options: Options) -> Plan:
                         elif reason:
                             plan.skipped.append((cell, reason))
     _check_known(plan)
+    _deal(plan)
     return plan
+
+
+def _deal(plan: Plan) -> None:
+    """Leaves the cells of the other shards out."""
+    mine, n = plan.options.shard
+    where = {cell: k for k, share in enumerate(shares(plan.cells, n), 1) for cell in share}
+    plan.skipped += [(cell, f"shard {where[cell]} of {n}") for cell in plan.cells if where[cell] != mine]
+    plan.cells = [cell for cell in plan.cells if where[cell] == mine]
 
 
 def _by_name(found: Sequence[Framework]) -> dict[str, Framework]:
@@ -137,10 +152,15 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
     return None if cell.criterion in wanted else "filtered out: criterion"
 
 
-def _framework(name: str, options: Options) -> Framework:
+def framework_of(name: str, options: Options, load: Load = load_adapter) -> Framework:
+    """The framework that --framework calls `name`, with its environment and its known differences.
+
+    Raises:
+        ConformanceError: there is none, it cannot say what it runs on, or a known-differences file is wrong.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a framework's own import warnings are not ours to judge
-        adapter = load_adapter(name, options.specs)
+        adapter = load(name, options.specs)
         try:
             environment = adapter.environment()
         except Exception as error:
@@ -156,7 +176,14 @@ def _framework(name: str, options: Options) -> Framework:
     for path in (*((built_in,) if built_in.is_file() else ()), *options.known):
         entries += [entry for entry in read_known(path) if _speaks_of(entry, adapter.name, path)]
     isolated = Isolated(adapter, environment, name, options.specs)
-    return Framework(adapter, environment, tuple(entries), name, isolated)
+    return Framework(adapter, environment, tuple(entries), name, _source(adapter), isolated)
+
+
+def _source(adapter: Adapter) -> str:
+    """A digest of the module that an adapter comes from; "" where it has no file."""
+    module = sys.modules.get(type(adapter).__module__)
+    file = getattr(module, "__file__", None)
+    return getattr(adapter, "source", None) or (digest_of([Path(file)]) if file else "")
 
 
 def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
