@@ -12,7 +12,7 @@ import pytest
 
 from conformance import Call, Environment, Output
 from conformance.cases.case import Case, Stack
-from conformance.cases.plan import consistency_stacks
+from conformance.cases.plan import consistency_stacks, stacks
 from conformance.cases.variants import STORAGE, another, constant, expanded, free_axes, narrower, rolled, with_cotangent
 from conformance.record.journal import Journal
 from conformance.record.model import CONSISTENCY, Check
@@ -36,6 +36,15 @@ class Careful(Right):
 
     def environment(self) -> Environment:
         return Environment(versions={self.name: self.version}, cotangents=True)
+
+
+class ClipsHugeInput(Careful):
+    """Clips huge numbers where they stand: no case that consistency asks of its own accord holds any."""
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        np.clip(call.inputs["input"], -1e150, 1e150, out=call.inputs["input"])
+        return output
 
 
 class IgnoresStrides(Careful):
@@ -241,6 +250,17 @@ def test_a_fault_is_caught_by_the_check_that_is_for_it(adapter: Any, criterion: 
     assert [witness["kind"] for witness in check.witnesses] == ["smallest", "worst"]
     assert "asked: " in check.message
     assert all(witness["asked"] for witness in check.witnesses)
+
+
+def test_a_write_to_an_input_is_seen_in_whatever_case_it_happens() -> None:
+    assert checks_of(ClipsHugeInput, "l1")["inputs_unchanged"].outcome == "agrees"
+    judge = judge_of(ClipsHugeInput, "l1")
+    for stack in stacks(judge.spec, "float64", "quick", 0):
+        judge.judge_stack(stack)
+    check = next(check for check in judge.checks() if check.check == "consistency.inputs_unchanged")
+    assert check.outcome == check.new == "fails"
+    assert check.witnesses[0]["case"]["shapes"]["input"] in ([], [1], [1, 1], [1, 1, 1])
+    assert "the call changed its input 'input'" in check.message
 
 
 # what a check finds, and `value` and `gradient.INPUT` with it

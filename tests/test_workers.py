@@ -608,3 +608,17 @@ def test_a_worker_imports_numpy_only() -> None:
         check=True,
     )
     assert done.stdout.strip() == ""
+
+
+def test_a_script_crosses_and_so_does_none() -> None:
+    asked = Call("l1", {"input": np.ones(2), "target": np.zeros(2)}, {"reduction": "sum"}, "float64", wrt=("input",))
+    torch = WorkerAdapter("torch")
+    numpy = WorkerAdapter("numpy")
+    try:
+        assert torch.script(asked) == load_adapter("torch").script(asked)  # type: ignore[attr-defined]
+        assert torch.run(asked).value == 2
+        assert numpy.script(asked) == ""
+        assert numpy.run(asked).value == 2
+    finally:
+        torch.close()
+        numpy.close()

@@ -37,6 +37,7 @@ class Answers:
     arrays: dict[str, Array]
     problems: list[dict[str, Problem]]
     warnings: set[str] = field(default_factory=set)
+    changed: dict[int, str] = field(default_factory=dict)  # of the cases whose call wrote to its inputs: what
 
     @property
     def are_unsupported(self) -> bool:
@@ -77,8 +78,31 @@ def run_calls(adapter: Adapter, calls: Sequence[Call], shapes: Mapping[str, Shap
 def run_stack(
     adapter: Adapter, stack: Stack, wrt: Sequence[str], shapes: Mapping[str, Shapes], device: str, mode: str
 ) -> Answers:
-    """Every case of `stack` through `adapter`, one call each."""
-    return run_calls(adapter, [call_of(stack[k], wrt, device, mode) for k in range(len(stack))], shapes)
+    """Every case of `stack` through `adapter`, one call each; and whether the calls left their inputs as they were."""
+    calls = [call_of(stack[k], wrt, device, mode) for k in range(len(stack))]
+    answers = run_calls(adapter, calls, shapes)
+    told = ((k, changes(stack[k].inputs, call.inputs)) for k, call in enumerate(calls))
+    answers.changed = {k: text for k, text in told if text}
+    return answers
+
+
+def changes(before: Mapping[str, Array], after: Mapping[str, Array]) -> str:
+    """What a call wrote to its inputs; "" if nothing."""
+    changed = [name for name, array in after.items() if array.tobytes() != before[name].tobytes()]
+    return "; ".join(f"the call changed its input {name!r}: {_change(before[name], after[name])}" for name in changed)
+
+
+def _change(before: Array, after: Array) -> str:
+    place = _first_difference(before, after)
+    at = f" at {list(place)}" if place else ""
+    return f"{before[place].item()!r} became {after[place].item()!r}{at}"
+
+
+def _first_difference(one: Array, other: Array) -> tuple[int, ...]:
+    width = one.dtype.itemsize
+    bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(-1, width) for array in (one, other)]
+    flat = int(np.argmax((bits[0] != bits[1]).any(axis=1)))
+    return tuple(int(i) for i in np.unravel_index(flat, one.shape))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.suite.findings import finding_of, kept, script_of, witness
 from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
-from conformance.verdict.compare import AGREES, NAMES, UNDECIDED, Judged, by_yardstick, judge
+from conformance.verdict.compare import AGREES, FAILS, NAMES, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.message import full
 from conformance.verdict.tally import WRITTEN, Finding, Tally
@@ -107,6 +107,7 @@ class CellJudge:
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
             coverage = Coverage(self.known, self.spec, stack, wrt)
+            self._tally_changes(stack, coverage, answers)
             for output in ("value", *wrt):
                 if own is not None and judged[output].vacuous.any():
                     judged[output] = by_yardstick(judged[output], own.proven(output), FORMATS[stack.dtype])
@@ -229,6 +230,14 @@ class CellJudge:
                     replace(finding_of(stack[k], numbers, judged, k, output), recipe=stack.labels.get("recipe", "")),
                     *coverage.of(f"{self.cell.id}/{check}", output, judged, k),
                 )
+
+    def _tally_changes(self, stack: Stack, coverage: Coverage, answers: Answers) -> None:
+        """What calls wrote to their inputs, in whichever case; `consistency.inputs_unchanged` asks a few on purpose."""
+        check, nan, recipe = "consistency.inputs_unchanged", float("nan"), stack.labels.get("recipe", "")
+        for k, text in answers.changed.items():
+            how = "value and gradients"
+            finding = Finding(stack[k], FAILS, (), nan, nan, nan, nan, text, recipe, how=how)
+            self.tally(check).add(FAILS, finding, *coverage.of_raised(f"{self.cell.id}/{check}", text, k, FAILS))
 
     def _note_conventions(self, stack: Stack, tally: Tally, output: str, judged: Judged) -> None:
         shapes = output_shapes(self.spec, stack, () if output == "value" else (output,))[output]

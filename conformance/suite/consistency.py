@@ -32,7 +32,7 @@ from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.reference.reduced import reduced
 from conformance.spec.model import Spec
-from conformance.suite.calls import UNSUPPORTED, Problem, call_of, run_call
+from conformance.suite.calls import UNSUPPORTED, Problem, call_of, changes, run_call
 from conformance.suite.cell import CellJudge
 from conformance.suite.findings import finding_of
 from conformance.suite.trial import Trial, Verdict, worst
@@ -112,27 +112,10 @@ def _inputs_unchanged(trial: Trial) -> Rounds:
         run_call(trial.judge.adapter, call)
     verdicts = []
     for k, arrays in enumerate(held):
-        case = trial.stack[k]
-        changed = [name for name, array in arrays.items() if array.tobytes() != case.inputs[name].tobytes()]
-        text = "; ".join(
-            f"the call changed its input {name!r}: {_change(case.inputs[name], arrays[name])}" for name in changed
-        )
+        text = changes(trial.stack[k].inputs, arrays)
         how = "value and gradients"
-        verdicts.append(trial.told("inputs_unchanged", how, FAILS, text, k) if changed else Verdict(AGREES))
+        verdicts.append(trial.told("inputs_unchanged", how, FAILS, text, k) if text else Verdict(AGREES))
     yield verdicts
-
-
-def _change(before: Array, after: Array) -> str:
-    place = _first_difference(before, after)
-    at = f" at {list(place)}" if place else ""
-    return f"{before[place].item()!r} became {after[place].item()!r}{at}"
-
-
-def _first_difference(one: Array, other: Array) -> tuple[int, ...]:
-    width = one.dtype.itemsize
-    bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(-1, width) for array in (one, other)]
-    flat = int(np.argmax((bits[0] != bits[1]).any(axis=1)))
-    return tuple(int(i) for i in np.unravel_index(flat, one.shape))
 
 
 def _shape_and_dtype(trial: Trial) -> Rounds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -95,6 +95,15 @@ class WorkerAdapter:
         for name, text in warned:
             warnings.warn(text, reading.warning_named(name), stacklevel=2)
         return outputs
+
+    def script(self, call: Call) -> str:
+        """The call in the framework's own words, as the adapter writes it; "" if it writes none.
+
+        Raises:
+            WorkerDied, Raised: the adapter has none to give.
+        """
+        header = self._ask(messages.pack_call(self._calls, call, script=True))
+        return str(header.get("script", ""))
 
     def close(self) -> None:
         """Ends the worker. Another is started when one is needed."""
@@ -190,17 +199,24 @@ class WorkerAdapter:
         return replace(found, details={**found.details, **where})
 
     def _ask_binding(self, criterion: str) -> Binding | None:
+        header = self._ask(pack({"binding": self._calls, "criterion": criterion}), reading.binding_of)
+        return reading.binding_of(header.get("binding"))
+
+    def _ask(self, frame: bytes, read: Callable[..., object] | None = None) -> Mapping[str, Any]:
+        """The answer to a question that is no call; `read` takes its "binding", or raises Nonsense."""
         process = self._ready()
         self._calls += 1
         process.frames.most = 0
-        process.send(pack({"binding": self._calls - 1, "criterion": criterion}))
-        header, _ = self._receive(process, self._limits.first_call)
+        process.send(frame)
+        header: Mapping[str, Any] = self._receive(process, self._limits.first_call)[0]
         try:
             if header.get("answer") != self._calls - 1:
                 raise Nonsense("it is no answer to this question")
             if "raised" in header:
                 raise reading.raised_of(header["raised"])
-            return reading.binding_of(header.get("binding"))
+            if read is not None:
+                read(header.get("binding"))
+            return header
         except Nonsense as error:
             self._process = None
             process.refuse(error)

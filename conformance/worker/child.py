@@ -166,9 +166,11 @@ def _find_also(module: str, folder: str) -> None:
 
 
 def _answer(adapter: Any, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """The answer to a request: a call, or a criterion whose binding is wanted."""
+    """The answer to a request: a call, a call whose script is wanted, or a criterion whose binding is."""
     if "binding" in header:
         return _binding(adapter, header), []
+    if "script" in header:
+        return _script(adapter, header, body), []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         answer, arrays = _called(adapter, header, body)
@@ -199,6 +201,16 @@ def _ran(adapter: Any, call: Any) -> tuple[dict[str, Any], list[bytes]]:
         return {"unsupported": said(error)[1]}, []
     except BaseException as error:  # SystemExit and KeyboardInterrupt end no run either
         return {"raised": said(error)}, []
+
+
+def _script(adapter: Any, header: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+    from conformance.worker.messages import call_of, said
+
+    try:
+        write = getattr(adapter, "script", None)
+        return {"answer": header["call"], "script": "" if write is None else str(write(call_of(header, body)))}
+    except BaseException as error:
+        return {"answer": header["call"], "raised": said(error)}
 
 
 def _binding(adapter: Any, header: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,9 @@ def plain_dtype(name: str) -> np.dtype[Any] | None:
 # The judge asks
 
 
-def pack_call(number: int, call: Call) -> bytes:
-    """The frame of a call. Strides cross too: whether they matter is one of the things that are judged."""
+def pack_call(number: int, call: Call, *, script: bool = False) -> bytes:
+    """The frame of a call, or of the question for its script. Strides cross too: whether they matter is one of the
+    things that are judged."""
     arrays, body = [], []
     last = {} if call.cotangent is None else {"cotangent": call.cotangent}
     for name, array in [*call.inputs.items(), *last.items()]:
@@ -54,6 +55,7 @@ def pack_call(number: int, call: Call) -> bytes:
         "device": call.device,
         "mode": call.mode,
         "wrt": call.wrt,
+        **({"script": True} if script else {}),
     }
     return pack(header, body)
 
