@@ -11,7 +11,7 @@ from conformance.errors import FileError
 from conformance.record.results import write_results
 from conformance.report.commands import diff, report
 from conformance.report.terminal import conventions_table, summary
-from conformance.report.view import conventions
+from conformance.report.view import conventions, matrix
 from conformance.report.words import clean, number, one_line, share, size, ulps
 from tests.report_samples import CRITERIA, cell, check, document, realistic
 
@@ -206,3 +206,10 @@ def test_a_foreign_kink_cannot_break_the_table() -> None:
     table = conventions_table([{"checks": [foul], "run": {"frameworks": {}}}], "github")
     assert len(table.splitlines()) == 3
     assert "\x1b" not in table
+
+
+def test_who_only_refuses_has_not_agreed() -> None:
+    refuses = [check("unsupported", "value"), check("agrees", "invalid.target_negative")]
+    assert [box.outcome for row in matrix(document(*refuses)).values() for box in row.values()] == ["unsupported"]
+    answers = [*refuses, check("fails", "invalid.target_equals_C")]
+    assert [box.outcome for row in matrix(document(*answers)).values() for box in row.values()] == ["fails"]

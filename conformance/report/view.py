@@ -91,6 +91,9 @@ def _cells(checks: Iterable[Check]) -> dict[tuple[str, Column], list[Check]]:
 
 def _box(checks: list[Check]) -> Box:
     outcome = roll_up(check["outcome"] for check in checks)
+    value = next((check["outcome"] for check in checks if check["check"] == "value"), "")
+    if outcome in ("agrees", "differs") and value in ("unsupported", "not run"):
+        outcome = value  # refusing invalid input is no answer to any other
     sizes = [_size(check["worst_ulp"]) for check in checks if check["worst_ulp"] is not None]
     faulty = outcome in ("inaccurate", *WRONG)
     # In a cell that fails, digits lost beside what is known do not make the failure new.
