@@ -17,7 +17,7 @@ import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tabulate import tabulate
 
 from conformance.record.model import WRONG
 from conformance.suite.options import Options
-from conformance.suite.plan import make_plan
+from conformance.suite.plan import Plan, make_plan
 from conformance.suite.run import judge_cell
 
 SOUND = ("agrees", "inaccurate", "differs")  # judged, and nobody's fault
@@ -91,9 +91,9 @@ def is_flip(counts: Mapping[str, int]) -> bool:
     return any(counts.get(name) for name in WRONG) and any(counts.get(name) for name in SOUND)
 
 
-def judged(options: Options, seed: int) -> Outcomes:
-    """What every check comes to with the seed of `options`."""
-    plan, found = make_plan(options), Outcomes(seeds=1)
+def judged(plan: Plan, seed: int) -> Outcomes:
+    """What every check of a plan comes to with a seed."""
+    plan.options, found = replace(plan.options, seed=seed), Outcomes(seeds=1)
     for cell in plan.cells:
         result = judge_cell(plan, cell)
         found.cases += result.cases
@@ -143,16 +143,19 @@ def main() -> int:
     given = parser.parse_args()
     warnings.simplefilter("ignore")  # the framework's own
     found = Outcomes()
-    for path in given.read or ():
-        found.add(Outcomes.from_json(json.loads(path.read_text())))
-    for seed in () if given.read else given.seeds:
+    if given.read:
+        for path in given.read:
+            found.add(Outcomes.from_json(json.loads(path.read_text())))
+        return report(found)
+    criteria, dtypes = tuple(given.criterion), tuple(given.dtype)
+    plan = make_plan(Options((given.framework,), criteria, dtypes, effort=given.effort))
+    for seed in given.seeds:
         start = time.perf_counter()
-        criteria, dtypes = tuple(given.criterion), tuple(given.dtype)
-        options = Options((given.framework,), criteria, dtypes, effort=given.effort, seed=seed)
-        found.add(judged(options, seed))
+        found.add(judged(plan, seed))
         print(f"seed {seed}: {len(found.flips)} flip so far, {time.perf_counter() - start:.0f} s", flush=True)
         if given.json:
             given.json.write_text(json.dumps(found.to_json(), indent=1))
+    plan.close()
     return report(found)
 
 
