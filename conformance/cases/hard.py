@@ -45,9 +45,16 @@ def hard_space(spec: Spec, dtype: str) -> Space:
 
 
 def _has(spec: Spec, layouts: Sequence[Bucket], kind: str) -> bool:
-    if kind == "empty":
-        return any(bucket.name == "empty" for bucket in layouts)
-    return kind != "ignored" or any(node.op in SELECTING for node in walk(spec.loss))
+    if kind == "empty":  # an edge case of the spec's own says more
+        return any(bucket.name == "empty" for bucket in layouts) and not _has_empty_edge(spec)
+    # Labels and lengths say what counts. Of other numbers that a formula leaves out (a log-probability whose target is
+    # 0), nobody promises that they may be NaN.
+    has_labels = any(item.dtype == "int" for item in spec.inputs.values())
+    return kind != "ignored" or (has_labels and any(node.op in SELECTING for node in walk(spec.loss)))
+
+
+def _has_empty_edge(spec: Spec) -> bool:
+    return any(np.size(value) == 0 for edge in spec.edge_cases for value in edge.inputs.values())
 
 
 def _rules(spec: Spec) -> Iterator[tuple[tuple[str, ...], Condition]]:

@@ -106,16 +106,22 @@ class Trial:
         return (f"{self.judge.cell.id}/consistency.{name}", f"{self.judge.cell.id}/{check_of_output(output)}")
 
     def against(
-        self, name: str, how: str, answers: Answers, numbers: Mapping[str, Numbers] | None = None
+        self,
+        name: str,
+        how: str,
+        answers: Answers,
+        numbers: Mapping[str, Numbers] | None = None,
+        coverage: Coverage | None = None,
     ) -> list[Verdict]:
-        """The verdict on each case asked in another way, as far as it is worse than that on the plain one."""
+        """The verdict on each case asked in another way, as far as it is worse than that on the plain one; `coverage`
+        is that of the other way, where the plain one's does not speak of it."""
         numbers = self.numbers if numbers is None else numbers
         judged = {
             output: replace(found, severity=np.where(found.severity > self.judged[output].severity, found.severity, 0))
             for output, found in self.compare(numbers, answers).items()
         }
         every = [
-            [self._verdict(name, how, output, numbers, judged, answers, k) for output in numbers]
+            [self._verdict(name, how, output, numbers, judged, answers, k, coverage) for output in numbers]
             for k in range(len(self.stack))
         ]
         return [worst(items) for items in every]
@@ -129,6 +135,7 @@ class Trial:
         judged: Mapping[str, Judged],
         answers: Answers,
         k: int,
+        coverage: Coverage | None,
     ) -> Verdict:
         if self.answers.problem(output, k) is not None:
             return Verdict(AGREES)  # told by the output's own check
@@ -141,7 +148,7 @@ class Trial:
             return Verdict(severity)
         finding = finding_of(self.stack[k], numbers[output], found, k, output)
         finding = replace(finding, how=f"{how}; {check_of_output(output)}")
-        return Verdict(severity, finding, self.coverage.of(self.ids(name, output), output, found, k))
+        return Verdict(severity, finding, (coverage or self.coverage).of(self.ids(name, output), output, found, k))
 
     def problem(self, name: str, how: str, problem: Problem, k: int) -> Verdict:
         """The verdict where no answer came."""
