@@ -57,7 +57,6 @@ def test_a_suffix_says_the_format(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["report", str(tmp_path / "in.json"), "--format", "github"]) == 0
     assert capsys.readouterr().out.startswith("::error title=")
     assert main(["report", str(tmp_path / "in.json")]) == 4
-    assert main(["report", str(tmp_path / "in.json"), "-o", str(tmp_path / "in.json")]) == 4
     assert main(["report", str(tmp_path / "in.json"), "--format", "pdf"]) == 4
     with pytest.raises(UsageError, match="no format 'pdf'"):
         render([], "pdf")

@@ -150,7 +150,7 @@ def earlier(path: Path, info: dict[str, Any]) -> tuple[Record, bool]:
     except OSError as error:
         raise FileError(f"the journal {path} cannot be read ({error.strerror})") from None
     torn = bool(text) and not text.endswith("\n")
-    if "\n" not in text and '{"journal":'.startswith(text[:11]):
+    if "\n" not in text and any(head.startswith(text[: len(head)]) for head in ('{"criteria":', '{"journal":')):
         return Record(), torn  # cut off before its first line was whole
     record = parse_journal(text)
     if record is None:
