@@ -158,6 +158,15 @@ def bce_complement_in_place(call: Call, right: Right, memory: Memory) -> Output:
     return output
 
 
+@fault_of_call("bce", STATE)
+def bce_clipped_in_place(call: Call, right: Right, memory: Memory) -> Output:
+    """np.clip(input, eps, 1 - eps, out=input): the logarithm is safe, and certain probabilities are gone for good."""
+    output, x = right.run(call), call.inputs["input"]
+    eps = np.finfo(x.dtype).eps
+    np.clip(x, eps, 1 - eps, out=x)
+    return output
+
+
 @fault_of_call("bce", INVALID)
 def bce_probability_saturates(call: Call, right: Right, memory: Memory) -> Output:
     """A probability above 1 or below 0 is taken for 1 or 0: the clip hides a missing sigmoid."""
