@@ -5,6 +5,7 @@ Severity is an integer, so that the worst of many is a maximum; `NAMES` gives th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,9 +67,10 @@ def bounds(n: Numbers, at: tuple[int, ...], severity: int, answer: float, fmt: F
     budget, rest = float((n.sound if severity > INACCURATE else n.tight)[at]), float(n.low[at])
     ends = np.array([wanted + (rest - float(n.below[at]) - budget), wanted + (rest + float(n.above[at]) + budget)])
     half = np.maximum(half_ulp(ends, fmt), half_ulp(np.array(wanted), fmt))
-    low, high = float(ends[0] - half[0]), float(ends[1] + half[1])
+    low, high = float(ends[0]) - float(half[0]), float(ends[1]) + float(half[1])
     if n.modulo is None and low <= answer <= high:  # by a rounding of ours: it was judged to lie outside
-        low, high = (np.nextafter(answer, np.inf), high) if answer < wanted else (low, np.nextafter(answer, -np.inf))
+        above, below = math.nextafter(answer, math.inf), math.nextafter(answer, -math.inf)
+        low, high = (above, high) if answer < wanted else (low, below)
     limit = fmt.max + 2.0 ** (fmt.max_exponent - fmt.digits)  # rounds to infinity
     return (-np.inf if low <= -limit else low), (np.inf if high >= limit else high)
 
@@ -105,6 +107,8 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     chosen = np.where(at_kink, _point(n, (off + n.below) / width), -1).astype(np.int8)
     # A zero by cancellation may be certified with an error of many of its ulps: these are not the answer's.
     ulps = np.where(finite, np.maximum(distance - n.error, 0) / ulp(size, fmt), np.nan)
+    # The largest numbers of both signs are finitely many ulps apart, though float64 cannot hold their difference.
+    ulps = np.where(finite & np.isinf(distance), np.abs(high / 2 - n.high / 2) / (ulp(size, fmt) / 2), ulps)
     return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, wide, multiple)
 
 
