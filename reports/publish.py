@@ -11,6 +11,7 @@ frameworks which exclude one another can be judged in environments of their own,
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -74,7 +75,10 @@ def smaller(doc: dict[str, Any]) -> dict[str, Any]:
         kept = [{**witness, "kind": ""} for witness in witnesses[:1]]
         return witnesses[:1] if all({**witness, "kind": ""} in kept for witness in witnesses) else witnesses
 
-    return {**doc, "checks": [{**check, "witnesses": once(check["witnesses"])} for check in doc["checks"]]}
+    # Which build of the kernel it was decides no number.
+    where = "-".join((platform.system(), platform.machine(), *platform.libc_ver()))
+    run = {**doc["run"], "platform": where.strip("-")}
+    return {**doc, "run": run, "checks": [{**check, "witnesses": once(check["witnesses"])} for check in doc["checks"]]}
 
 
 def merge(folder: Path, picture: Path) -> None:
