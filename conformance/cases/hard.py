@@ -32,6 +32,7 @@ Mask = NDArray[np.bool_]
 
 KINDS = ("infinite", "ignored", "largest", "subnormal", "overflowing", "cancelling", "empty")
 SUMMED = {"overflowing", "cancelling"}  # what only a sum can get wrong
+DIVIDES = {*SUMMED, "largest"}
 FORMULA = -1  # beside the forms' numbers
 SPECIALS = (np.nan, np.inf, -np.inf)
 SELECTING = {"where", "pick", "leading", "logsumexp", "ctc_log_likelihood"}  # what may leave a number out
@@ -102,6 +103,8 @@ def _change(data: Data, kind: str, name: str, cases: Mask) -> None:
     flat = array.reshape(len(array), -1)
     mask, numbers = _placed(data, kind, name, flat)
     mask = mask & cases[:, None]
+    if kind in DIVIDES and name in divisors(data.spec, data.parameters.get("reduction", "none")):
+        return  # what is divided by a sum that overflows is 0, in every implementation
     if kind == "ignored":
         mask = mask & _is_ignored(data, name, mask)[:, None]
     changed = np.where(mask, numbers, flat).astype(array.dtype).reshape(array.shape)
@@ -112,9 +115,10 @@ def _may_be(data: Data, item: Input, changed: Array, kind: str) -> Mask:
     inside = data.inside(item, changed)
     if kind == "ignored":  # without a domain any number will do, and NaN where it is not looked at
         return inside | (item.domain is None)
-    drawn = signs(data.spec, item, data.dtype)
-    if kind == "infinite":
-        drawn = drawn - _left_open(data.spec, item.name) | {float(np.sign(value)) for value in item.special}
+    if kind == "infinite":  # where the spec says that it means something: of a vector, no norm is left
+        drawn = {float(np.sign(value)) for value in item.special if np.isinf(value)}
+    else:
+        drawn = signs(data.spec, item, data.dtype)
     return inside & np.isin(np.sign(changed.astype(np.float64)), [0.0, *drawn])
 
 
@@ -136,13 +140,6 @@ def _bounds(how: Draw) -> Iterator[float]:
                 yield from _bounds(part)
         case Near():
             yield from (1.0, -1.0)
-
-
-def _left_open(spec: Spec, name: str) -> set[float]:
-    """The signs of the infinities in an input of which an edge case says that the mathematics leaves them open."""
-    edges = (edge.inputs[name] for edge in spec.edge_cases if edge.level == "unspecified" and name in edge.inputs)
-    numbers = [np.array(nested, np.float64).ravel() for nested in edges]
-    return {float(np.sign(number)) for array in numbers for number in array[np.isinf(array)]}
 
 
 def _placed(data: Data, kind: str, name: str, flat: Array) -> tuple[Mask, Array]:

@@ -205,7 +205,10 @@ class ElementwiseBalls(BallArrays):
         first = self.tie(x, y)
         chosen = first if name == "maximum" else first.negated()
         z = self.choose(Cond(chosen.true), x, y)
-        z = Ball((np.maximum if name == "maximum" else np.minimum)(x.x, y.x), z.b, None, z.flags)
+        # What overflows may pass the other side though the number does not.
+        spilled = either(x.flags, y.flags)
+        flags = z.flags if spilled is None else either(z.flags, spilled & OVER)
+        z = Ball((np.maximum if name == "maximum" else np.minimum)(x.x, y.x), z.b, None, flags)
         if first.open is None or (x.b is None and y.b is None):
             return z
         b = np.where(first.open, np.maximum(x.bound(), y.bound()), z.bound())
