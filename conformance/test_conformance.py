@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.record.model import Cell
+from conformance.record.plain import dumps
 from conformance.suite.plugin import PROPERTY, SUITE
 
 
@@ -19,7 +20,8 @@ def test_cell(cell: Cell, request: pytest.FixtureRequest) -> None:
     """A cell agrees, or what is wrong with it is known."""
     suite = request.config.stash[SUITE]
     result = suite.judge(cell)
-    request.node.user_properties.append((PROPERTY, result))
+    # As text: what xdist sends from a worker holds no integer beyond 32 bits, and a label may be the largest of 64.
+    request.node.user_properties.append((PROPERTY, dumps(result)))
     reasons = suite.failing(result)
     if reasons:
         pytest.fail("\n\n".join(reasons), pytrace=False)

@@ -258,3 +258,11 @@ def test_help_of_the_suite_lists_its_options(tmp_path: Path) -> None:
     assert code == 0
     for option in ("--framework", "--criterion", "--fail-on", "--baseline", "--conformance-seed"):
         assert option in out
+
+
+def test_labels_beyond_32_bits_come_from_an_xdist_worker(tmp_path: Path) -> None:
+    nll = ["--criterion", "nll", "--dtype", "float64", "--effort", "quick", "--framework", "torch"]
+    code, out = ran(tmp_path, *nll, "-n", "1", "--results", "out.json")
+    assert code == 0, out
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert any(check["check"] == "invalid.target_highest" for check in document["checks"])

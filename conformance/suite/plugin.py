@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -116,8 +117,9 @@ class SuitePlugin:
         """A judged cell goes to the journal at once."""
         if self.is_worker or report.when != "call":
             return
-        for name, data in report.user_properties:
-            if name == PROPERTY and isinstance(data, dict):
+        for name, text in report.user_properties:
+            if name == PROPERTY and isinstance(text, str):
+                data = json.loads(text)
                 self.recorder.take(data)
                 self._show(data)
 
