@@ -235,7 +235,7 @@ def test_a_cell_opens_and_closes(opened: Any) -> None:
     link.focus()
     page.keyboard.press("Enter")
     dialog = page.locator("dialog")
-    assert dialog.is_visible()
+    dialog.wait_for()
     assert "open=criterion_" in state(page)
     text = dialog.inner_text()
     assert all(part in text for part in ("float64", "gradient.target", "By regime", "other edge cases"))
@@ -243,11 +243,11 @@ def test_a_cell_opens_and_closes(opened: Any) -> None:
     assert dialog.locator("svg.strip").count() == 4
     assert dialog.locator("[id]:not(#cell-title, #close, #cell-body)").count() == 0  # nothing stands twice
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
-    assert state(page) == "#outcome=fails"
+    dialog.wait_for(state="hidden")
+    until(page, "location.hash === '#outcome=fails'")
     assert link.evaluate("each => each === document.activeElement")
     page.go_back()
-    assert dialog.is_visible()
+    dialog.wait_for()
 
 
 def test_focus_stays_in_an_open_cell(opened: Any) -> None:
