@@ -14,7 +14,7 @@ from conformance.cases import plan
 from conformance.cases.expand import expand
 from conformance.cases.plan import stacks
 from conformance.reference.certify import certify
-from conformance.reference.evaluate import evaluate_stack
+from conformance.reference.evaluate import Evaluation, evaluate_stack
 from conformance.spec import load_specs, spec_for, specs_folder
 from conformance.suite import cell
 from tests.controls.first import elementwise
@@ -100,7 +100,7 @@ def test_what_is_shared_is_what_would_be_worked_out() -> None:
         wrt = tuple(name for name in spec.differentiable if name in stack.inputs)
         plain = certify(spec, stack, evaluate_stack(spec, stack, wrt, project=True))[0]
         for _ in range(2):
-            shared = known.certify(spec, stack, known.evaluate(spec, stack, wrt, project=True))[0]
+            shared = known.certify(spec, stack, known.evaluation(spec, stack, wrt, project=True).numbers())[0]
             for name, numbers in plain.items():
                 assert np.array_equal(shared[name].high, numbers.high, equal_nan=True)
                 assert np.array_equal(shared[name].sound, numbers.sound, equal_nan=True)
@@ -108,9 +108,9 @@ def test_what_is_shared_is_what_would_be_worked_out() -> None:
 
 def test_the_suite_asks_what_is_shared() -> None:
     with shared():
-        assert cell.evaluate_stack is not evaluate_stack  # type: ignore[attr-defined]
+        assert cell.Evaluation is not Evaluation  # type: ignore[attr-defined]
         assert plan.expand is not expand  # type: ignore[attr-defined]
-    assert cell.evaluate_stack is evaluate_stack  # type: ignore[attr-defined]
+    assert cell.Evaluation is Evaluation  # type: ignore[attr-defined]
 
 
 RIGHT = Outcomes({"value": "inaccurate", "gradient.input": "agrees", "edge.a": "differs"}, {})

@@ -295,7 +295,7 @@ def test_no_reference_is_worked_out_for_what_is_unsupported(monkeypatch: pytest.
     judge = CellJudge(
         plan.specs["l1"], load_adapter("tests.faulty:RaisesUnsupported"), Environment({}), plan.cells[0], (), ""
     )
-    monkeypatch.setattr("conformance.suite.cell.evaluate_stack", never)
+    monkeypatch.setattr("conformance.suite.cell.Evaluation", never)
     stack = next(stacks(plan.specs["l1"], "float64", "quick"))
     judge.judge_stack(stack)
     counts = {check.check: check.counts for check in judge.checks()}

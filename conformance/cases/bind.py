@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,10 +70,7 @@ def full_rank(spec: Spec, layout: Mapping[str, int], name: str, array: NDArray[A
 def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     """For "value" and each name in `wrt`: the full-rank shape to broadcast to, and the shape the framework gives it."""
     k, layout = len(stack), whole_layout(spec, stack.layout)
-    axes = tuple(layout)
-    dims = {name: axes_of(spec, name, axes) for name in spec.inputs}
-    root = spec.reduce[stack.parameters.get("reduction", "none")]
-    mine = set(dims_of(root, dims, lambda axis: expand(spec.dims[axis], axes)))
+    mine = _axes_of_value(spec, stack.parameters.get("reduction", "none"), tuple(layout))
     value = tuple(size for axis, size in layout.items() if axis in mine)
     full = tuple(size if axis in mine else 1 for axis, size in layout.items())
     shapes = {"value": ((k, *full), (k, *value))}
@@ -80,6 +78,13 @@ def output_shapes(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, tup
         array = stack.inputs[name]
         shapes[name] = (full_rank(spec, stack.layout, name, np.empty(array.shape, bool)).shape, array.shape)
     return shapes
+
+
+@functools.lru_cache(maxsize=4096)
+def _axes_of_value(spec: Spec, reduction: str, axes: tuple[str, ...]) -> frozenset[str]:
+    """The axes that a value has under a reduction, of those that the cases have."""
+    dims = {name: axes_of(spec, name, axes) for name in spec.inputs}
+    return frozenset(dims_of(spec.reduce[reduction], dims, lambda axis: expand(spec.dims[axis], axes)))
 
 
 def full_cotangent(spec: Spec, stack: Stack) -> NDArray[Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 
@@ -34,9 +35,18 @@ class Node:
         """Whether this is a condition by its form (a bare name may be one too)."""
         return self.op in COMPARISONS or self.op in {"and", "or", "not", "leading"}
 
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """`walk`, worked out once: a tree is evaluated thousands of times."""
+        return tuple(_walk(self))
+
 
 def walk(root: Node) -> Iterator[Node]:
     """Every node below `root` and itself, once each, children first."""
+    return iter(root.order)
+
+
+def _walk(root: Node) -> Iterator[Node]:
     seen: set[int] = set()
     stack: list[tuple[Node, bool]] = [(root, False)]
     while stack:

@@ -154,63 +154,83 @@ def evaluate_stack(
     With `project`, gradients that are defined up to multiples of a direction (`spec.modulo`) come without that part,
     and say how to take it out of an answer.
     """
-    fmt = FORMATS[stack.dtype]
-    with np.errstate(all="ignore"):
+    return Evaluation(spec, stack, wrt, flushes_subnormals=flushes_subnormals, project=project).numbers()
+
+
+class Evaluation:
+    """A stack under evaluation: the formula first, and its forms on the same tapes when they are asked for.
+
+    Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
+    implementation, or binary128, may be on the other one. What that makes of a result is an error of it. So there is a
+    tape for each side of the joints.
+    """
+
+    def __init__(
+        self, spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subnormals: bool = False, project: bool = False
+    ) -> None:
+        self._spec, self._stack, self._wrt = spec, stack, tuple(wrt)
+        self._flushes, self._project = flushes_subnormals, project
         # Near overflow it matters in which order factors are multiplied, and every order is sound. Narrow formats are
         # nearly always near it; of the others, it shows when a first pass meets large numbers.
-        near = fmt.max**NEAR_OVERFLOW
-        balls = _balls(spec, stack, flushes_subnormals, reorders=near < NARROW)
-        tape, outputs = _evaluated(spec, stack, wrt, balls)
-        if not balls.reorders and balls.largest > near:
-            balls = _balls(spec, stack, flushes_subnormals, reorders=True)
-            tape, outputs = _evaluated(spec, stack, wrt, balls)
+        self._near = FORMATS[stack.dtype].max ** NEAR_OVERFLOW
+        self._start(reorders=self._near < NARROW)
+
+    def _start(self, *, reorders: bool) -> None:
+        spec, stack = self._spec, self._stack
+        rank = rank_of(spec, stack.layout)
+        self._balls = Balls(FORMATS[stack.dtype], rank, flushes_subnormals=self._flushes, reorders=reorders)
+        self._tapes: dict[str, Tape] = {}
+        self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
+
+    def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
+        """The numbers; without `forms`, the sound budget is the formula's alone."""
+        spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
+        roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms if forms)]
+        with np.errstate(all="ignore"):
+            self._reach(roots)
+            if not self._balls.reorders and self._balls.largest > self._near:
+                self._start(reorders=True)
+                self._reach(roots)
+            return self._gathered(self._outputs[: len(roots)])
+
+    def _reach(self, roots: Sequence[Node]) -> None:
+        """Evaluates the roots that have not been."""
+        self._outputs += [self._evaluated(root) for root in roots[len(self._outputs) :]]
+
+    def _evaluated(self, root: Node) -> dict[str, Ball]:
+        found = self._on_side("", root)
+        for row, beyond in enumerate(("unsure", "open")):  # the errors of binary128, of the dtype
+            if beyond in self._tapes[""].joined:
+                there = self._on_side(beyond, root)
+                found = {name: _reaching(ball, there[name], row) for name, ball in found.items()}
+        return found
+
+    def _on_side(self, beyond: str, root: Node) -> dict[str, Ball]:
+        spec, stack = self._spec, self._stack
+        if beyond not in self._tapes:
+            arrays = {name: Ball(quad(full_rank(spec, stack.layout, name, a))) for name, a in stack.inputs.items()}
+            self._tapes[beyond] = make_tape(spec, stack, self._balls, arrays, beyond)
+        tape, given = self._tapes[beyond], full_cotangent(spec, stack)
+        cotangent = None if given is None else Term(Ball(quad(given)))
+        gradients = tape.gradients(root, self._wrt, cotangent)
+        return {"value": tape.term(root).data, **{name: term.data for name, term in gradients.items()}}
+
+    def _gathered(self, outputs: list[dict[str, Ball]]) -> dict[str, Numbers]:
+        """The numbers of each output, from the balls of the formula and of the forms."""
+        spec, stack, wrt, tape = self._spec, self._stack, self._wrt, self._tapes[""]
         shapes = output_shapes(spec, stack, wrt)
-        projections = {m.of: Projection(tape, m, balls.u) for m in spec.modulo if project and m.of in wrt}
-        for name, projection in projections.items():
-            for output in outputs:
-                output[name] = projection.of_ball(output[name])
+        projections = {m.of: Projection(tape, m, self._balls.u) for m in spec.modulo if self._project and m.of in wrt}
         found = {}
         for name in ("value", *wrt):
             skipped = "gradient" if name == "value" else "value"
-            forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=True) if form.only != skipped]
-            found[name] = numbers_of([outputs[0][name], *forms], shapes[name], fmt)
+            forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=False) if form.only != skipped]
+            balls = [outputs[0][name], *forms]
+            if name in projections:
+                balls = [projections[name].of_ball(ball) for ball in balls]
+            found[name] = numbers_of(balls, shapes[name], FORMATS[stack.dtype])
         for name, projection in projections.items():
             found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
         return _defined(spec, stack, tape, found, shapes)
-
-
-def _balls(spec: Spec, stack: Stack, flushes_subnormals: bool, *, reorders: bool) -> Balls:
-    rank = rank_of(spec, stack.layout)
-    return Balls(FORMATS[stack.dtype], rank, flushes_subnormals=flushes_subnormals, reorders=reorders)
-
-
-def _evaluated(spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls) -> tuple[Tape, list[dict[str, Ball]]]:
-    """The tape, and the outputs of the formula and of each form.
-
-    Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
-    implementation, or binary128, may be on the other one. What that makes of a result is an error of it.
-    """
-    tape, outputs = _one_side(spec, stack, wrt, balls)
-    for row, beyond in enumerate(("unsure", "open")):  # the errors of binary128, of the dtype
-        if beyond in tape.joined:
-            others = _one_side(spec, stack, wrt, balls, beyond)[1]
-            outputs = [
-                {name: _reaching(ball, there[name], row) for name, ball in here.items()}
-                for here, there in zip(outputs, others, strict=True)
-            ]
-    return tape, outputs
-
-
-def _one_side(
-    spec: Spec, stack: Stack, wrt: Sequence[str], balls: Balls, beyond: str = ""
-) -> tuple[Tape, list[dict[str, Ball]]]:
-    arrays = {name: Ball(quad(full_rank(spec, stack.layout, name, array))) for name, array in stack.inputs.items()}
-    tape = make_tape(spec, stack, balls, arrays, beyond)
-    reduction = stack.parameters.get("reduction", "none")
-    roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms)]
-    given = full_cotangent(spec, stack)
-    cotangent = None if given is None else Term(Ball(quad(given)))
-    return tape, [_outputs(tape, root, wrt, cotangent) for root in roots]
 
 
 def _reaching(ball: Ball, other: Ball, row: int) -> Ball:
@@ -231,8 +251,3 @@ def _defined(
         n = found[name]
         found[name] = replace(n, high=np.where(mask, np.nan, n.high), certified=n.certified | mask)
     return found
-
-
-def _outputs(tape: Tape, root: Node, wrt: Sequence[str], cotangent: Term | None) -> dict[str, Ball]:
-    found = {name: term.data for name, term in tape.gradients(root, wrt, cotangent).items()}
-    return {"value": tape.term(root).data, **found}

@@ -14,7 +14,7 @@ from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways, certify
-from conformance.reference.evaluate import evaluate_stack
+from conformance.reference.evaluate import Evaluation
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
@@ -131,30 +131,30 @@ class CellJudge:
     ) -> tuple[dict[str, Numbers], dict[str, Judged]]:
         """The reference's numbers and the verdicts; the forms' budgets cost as much again, and matter only where the
         formula's is not met."""
+        evaluation = self._evaluation(stack, wrt)
         if self.spec.forms and not any(answers.problems):
-            found = self._evaluated(self._formula_alone, stack, wrt)
-            judged = self._compared(found, answers, stack.dtype)
+            numbers = self._evaluated(evaluation, forms=False)
+            judged = self._compared(numbers, answers, stack.dtype)
             if all((item.severity == AGREES).all() for item in judged.values()):
-                return self._certified(stack, found), judged
-        numbers = self.numbers(stack, wrt)
+                return self._certified(stack, numbers), judged
+        numbers = self._certified(stack, self._evaluated(evaluation))
         return numbers, self._compared(numbers, answers, stack.dtype)
 
     def _compared(self, numbers: dict[str, Numbers], answers: Answers, dtype: str) -> dict[str, Judged]:
         with self.seconds.spent("verdict"):
             return {name: judge(item, answers.arrays[name], FORMATS[dtype]) for name, item in numbers.items()}
 
-    @cached_property
-    def _formula_alone(self) -> Spec:
-        return replace(self.spec, forms=())
-
     def numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
         """The reference's numbers for a stack, certified."""
-        return self._certified(stack, self._evaluated(self.spec, stack, wrt))
+        return self._certified(stack, self._evaluated(self._evaluation(stack, wrt)))
 
-    def _evaluated(self, spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+    def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation:
         flushes = self.environment.flushes_subnormals
+        return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
+
+    def _evaluated(self, evaluation: Evaluation, *, forms: bool = True) -> dict[str, Numbers]:
         with self.seconds.spent("reference"):
-            return evaluate_stack(spec, stack, wrt, flushes_subnormals=flushes, project=True)
+            return evaluation.numbers(forms=forms)
 
     def _certified(self, stack: Stack, found: dict[str, Numbers]) -> dict[str, Numbers]:
         with self.seconds.spent("reference"):

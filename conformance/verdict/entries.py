@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from datetime import date
 from pathlib import Path
@@ -171,9 +172,7 @@ class Entry(_Strict):
 
     def matches(self, check_id: str) -> bool:
         """Whether the entry speaks of this check; `torch` speaks of `torch@2.6.0`, too."""
-        criterion, framework, *rest = check_id.split("/")
-        ids = {check_id, "/".join([criterion, own_name(framework), *rest])}
-        return any(fnmatch.fnmatchcase(id_, pattern) for pattern in self.patterns for id_ in ids)
+        return _matches(self.patterns, check_id)
 
     def speaks_of(self, criterion: str) -> bool:
         """Whether a pattern names this criterion."""
@@ -192,6 +191,13 @@ class Entry(_Strict):
             return all(Version(item.version) > Version(version) for item in SpecifierSet(self.versions))
         except InvalidVersion:
             return False
+
+
+@functools.lru_cache(maxsize=2**16)
+def _matches(patterns: tuple[str, ...], check_id: str) -> bool:
+    criterion, framework, *rest = check_id.split("/")
+    ids = {check_id, "/".join([criterion, own_name(framework), *rest])}
+    return any(fnmatch.fnmatchcase(id_, pattern) for pattern in patterns for id_ in ids)
 
 
 def read_known(path: Path) -> list[Entry]:

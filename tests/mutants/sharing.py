@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
@@ -19,10 +19,25 @@ from conformance.cases.case import Stack
 from conformance.cases.expand import expand
 from conformance.cases.recipe import Recipe
 from conformance.reference.certify import Ways, certify
-from conformance.reference.evaluate import evaluate_stack
+from conformance.reference.evaluate import Evaluation
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from tests.mutants.adapters import refusal
+
+
+class Remembered(Evaluation):
+    """An evaluation that keeps to `known` numbers; only those are kept, since the rest of it is large."""
+
+    def __init__(self, known: dict[tuple[Any, ...], dict[str, Numbers]], *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._known = known
+        self._key = (self._spec.name, *self._wrt, *sorted(options.items()), *_content(self._stack))
+
+    def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
+        key = (forms, *self._key)
+        if key not in self._known:
+            self._known[key] = super().numbers(forms=forms)
+        return self._known[key]
 
 
 class Known:
@@ -39,11 +54,8 @@ class Known:
             self._stacks[recipe] = expand(spec, dtype, recipe)
         return self._stacks[recipe]
 
-    def evaluate(self, spec: Spec, stack: Stack, wrt: Sequence[str], **options: Any) -> dict[str, Numbers]:
-        key = (spec.name, bool(spec.forms), *wrt, *sorted(options.items()), *_content(stack))
-        if key not in self._numbers:
-            self._numbers[key] = evaluate_stack(spec, stack, wrt, **options)
-        return self._numbers[key]
+    def evaluation(self, *given: Any, **options: Any) -> Remembered:
+        return Remembered(self._numbers, *given, **options)
 
     def certify(self, spec: Spec, stack: Stack, found: Mapping[str, Numbers]) -> tuple[dict[str, Numbers], Ways]:
         """`found` is one of our own answers, so its identity stands for its content."""
@@ -79,7 +91,7 @@ def shared() -> Iterator[None]:
     with ExitStack() as patches:
         for function, instead in (
             (expand, known.expand),
-            (evaluate_stack, known.evaluate),
+            (Evaluation, known.evaluation),
             (certify, known.certify),
             (refusal, known.refusal),
         ):
