@@ -236,6 +236,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--effort", default="default")
     made.add_argument("--criterion", action="append", default=[])
     made.add_argument("--dtype", action="append")
+    made.add_argument("--sizes", action="store_true", help="small and large cases apart, too")
     made.add_argument("--peer", type=Path, metavar="DIR")
     made.add_argument("--peer-python", default=sys.executable, help="an interpreter with what the peer needs")
     made.add_argument("--peer-tests", default="array_api_tests/test_operators_and_elementwise_functions.py")
@@ -257,7 +258,8 @@ def main() -> None:
                 print(f"{framework}: not measured: {error}", file=sys.stderr)
                 break
             rows.append(whole_run(framework, plan, dtype))
-            rows += by_size(framework, plan, dtype, given.effort)
+            if given.sizes:
+                rows += by_size(framework, plan, dtype, given.effort)
     if given.peer:
         rows.append(peer(given.peer, given.peer_python, given.peer_tests, given.peer_examples))
     earlier = {key(item): item for item in json.loads(given.against.read_text())} if given.against else {}

@@ -86,7 +86,7 @@ class Balls(ElementwiseBalls):
         if x.b is not None:
             relative = relative + x.b + _sum(e.weighted(x.b), axes, 1)
         b = np.where(e.p > 0, np.minimum(e.p * np.expm1(relative), 1), 0)
-        return self._vanished(self.ball(p, _sane(b), (_reduced(x, axes),)), e.gone)
+        return self._vanished(self.ball(p, _sane(b), (_reduced(x, axes),)), lambda: e.gone)
 
     def log_softmax(self, x: Ball, axes: Axes) -> Ball:
         e = self._exponentials(x, axes, None)
