@@ -12,22 +12,22 @@ from conformance.adapter import Adapter, Binding, Difference, Environment
 from conformance.cases.argument import arguments
 from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
-from conformance.record.model import Cell, Check, check_of
+from conformance.record.model import Cell, Check
 from conformance.reference.certify import Ways, certify
 from conformance.reference.evaluate import Evaluation
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, kept, script_of, witness
+from conformance.suite.conclusion import concluded
+from conformance.suite.findings import finding_of
 from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
-from conformance.verdict.compare import AGREES, FAILS, NAMES, UNDECIDED, Judged, by_yardstick, judge
+from conformance.verdict.compare import AGREES, FAILS, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
-from conformance.verdict.message import full
-from conformance.verdict.tally import WRITTEN, Finding, Tally
+from conformance.verdict.tally import Finding, Tally
 from conformance.worker.isolated import Isolated
-from conformance.worker.limits import DEATHS_TO_SHRINK, MOST_DEATHS
+from conformance.worker.limits import MOST_DEATHS
 
 
 @dataclass
@@ -263,54 +263,7 @@ class CellJudge:
 
     def checks(self, minimise: bool = True) -> list[Check]:
         """What every check of the cell came to."""
-        return [self._check(name, tally, minimise) for name, tally in sorted(self.tallies.items())]
-
-    def _check(self, name: str, tally: Tally, minimise: bool) -> Check:
-        check = check_of(
-            self.cell,
-            name,
-            tally.outcome,
-            new=tally.new,
-            recipes=tally.recipes,
-            cases=sum(tally.counts.values()) - tally.counts["not run"],
-            counts=dict(sorted(tally.counts.items())),
-            undecided=dict(sorted(tally.undecided.items())),
-            apart_ulp=tally.apart,
-            worst_ulp=tally.measured.ulps,
-            worst_ratio=tally.measured.ratio,
-            regimes={name: kept(item) for name, item in sorted(tally.regimes.items())},
-            curve=tally.curve.points,
-            known=sorted(tally.known),
-            message=self.messages.get(name, "") if tally.outcome == "unsupported" else "",
-        )
-        conventions = ((kink, c) for kink, c in tally.conventions.items() if c)
-        check.conventions = [{"kink": kink, "chosen": dict(sorted(c.items()))} for kink, c in conventions]
-        worst = tally.worst
-        if worst is not None and tally.smallest is not None:
-            smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
-            check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
-            for kind, finding in (("smallest", smallest), ("worst", worst)):
-                script = script_of(finding, self.spec, self.adapter, self.cell, self.warnings)
-                check.witnesses.append(witness(kind, finding, self.command, script))
-        return check
-
-    def _smaller(self, check: str, tally: Tally) -> Finding:
-        """The smallest case that still shows what the tally's smallest shows; that one, if none is short to write."""
-        from conformance.cases.shrink import minimise
-
-        assert tally.smallest is not None
-        best, deaths = tally.smallest, self.deaths
-
-        def still(case: Case) -> bool:
-            nonlocal best
-            found = self.retry(case, check) if self.deaths < deaths + DEATHS_TO_SHRINK else None
-            if found is not None and found.kind == best.kind:
-                best = found
-                return True
-            return False
-
-        minimise(best.case, self.spec, still)
-        return best if best.case.size <= WRITTEN else tally.smallest
+        return [concluded(self, name, tally, minimise) for name, tally in sorted(self.tallies.items())]
 
     def retry(self, case: Case, check: str) -> Finding | None:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""
