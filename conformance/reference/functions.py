@@ -19,9 +19,8 @@ def signs(x: Quad) -> Quad:
 
 
 def sum_is_exact(x: Quad, y: Quad, z: Quad) -> Mask:
-    """Where rounding cut nothing off from z = x + y: there, and only there, z less either term is the other one. (Of
-    the larger one, z − x is exact: T. J. Dekker (1971), doi:10.1007/BF01397083, theorem 4.7.) Nowhere where z is
-    infinite."""
+    """Where rounding cut nothing off from z = x + y: there, and only there, z less either term is the other one. (Less
+    the larger term, z rounds nothing: T. J. Dekker (1971), doi:10.1007/BF01397083.) Nowhere where z is infinite."""
     exact: Mask = (z - x == y) & (z - y == x)
     return exact
 
