@@ -1,4 +1,4 @@
-"""The command line: `conformance run | list | show | replay | report | diff | known`."""
+"""The command line: `conformance run | list | show | replay | report | diff | known | check-adapter`."""
 
 from __future__ import annotations
 
@@ -74,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     known.add_argument("--update", required=True, type=Path, metavar="RESULTS", help="the results that show them")
     known.add_argument("-o", "--output", type=Path, metavar="FILE", help="the file to add them to (default: printed)")
     known.add_argument("--inaccurate", action="store_true", help="what is inaccurate, too")
+    author = _add(commands, "check-adapter", "what is wrong with an adapter, for its author", _check_adapter)
+    author.add_argument("adapter", help="as --framework takes it: module:Class, a name, or NAME@PYTHON")
+    author.add_argument("--criterion", action="append", default=[], metavar="GLOB", help="only these (repeats)")
+    author.add_argument("--dtype", action="append", default=[], help="only this dtype (repeats)")
+    author.add_argument("--specs", action="append", default=[], type=Path, metavar="DIR", help="more specs (repeats)")
     return parser
 
 
@@ -139,6 +144,12 @@ def _known(given: argparse.Namespace) -> int:
     from conformance.report.drafts import update
 
     return update(given.update, given.output, inaccurate=given.inaccurate)
+
+
+def _check_adapter(given: argparse.Namespace) -> int:
+    from conformance.suite.check_adapter import check_adapter
+
+    return check_adapter(given.adapter, given.criterion, given.dtype, given.specs)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,10 @@ def _import(module_name: str, name: str) -> types.ModuleType:
                 f"the framework {name!r} was asked for, but {error.name!r} is not installed here; "
                 "install it, or leave it out"
             ) from error
-        raise AdapterError(f"the adapter {name!r} cannot be found: there is no module {error.name!r}") from error
+        raise AdapterError(
+            f"the adapter {name!r} cannot be found: there is no module {error.name!r}; "
+            "is its folder on the path, as in PYTHONPATH=. conformance …?"
+        ) from error
     except Exception as error:
         raise AdapterError(f"the adapter {name!r} cannot be imported: {_said(error)}") from error
 

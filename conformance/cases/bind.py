@@ -105,10 +105,18 @@ def spread(mask: Mask, full: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
 
 def plain_value(spec: Spec, stack: Stack) -> NDArray[np.float64]:
     """What the formula comes to in float64, without a bound on its error; of the output's shape, the case in front."""
-    full, shape = output_shapes(spec, stack, ())["value"]
+    return plain_answers(spec, stack, ())["value"]
+
+
+def plain_answers(spec: Spec, stack: Stack, wrt: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """The same, "value" and the gradient by each input in `wrt`."""
+    root = spec.reduce[stack.parameters.get("reduction", "none")]
     with np.errstate(all="ignore"):
-        value = _plain_tape(spec, stack).term(spec.reduce[stack.parameters.get("reduction", "none")]).data
-    return np.broadcast_to(value, full).reshape(shape)
+        tape = _plain_tape(spec, stack)
+        found = {"value": tape.term(root).data}
+        found |= {name: term.data for name, term in tape.gradients(root, wrt).items()} if wrt else {}
+    shapes = output_shapes(spec, stack, wrt)
+    return {name: np.broadcast_to(found[name], full).reshape(shape) for name, (full, shape) in shapes.items()}
 
 
 def outside(spec: Spec, stack: Stack) -> list[Input | Param]:
