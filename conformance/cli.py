@@ -1,4 +1,4 @@
-"""The command line: `conformance run | list | show | replay | report | diff | known | check-adapter`."""
+"""The command line: `conformance run | list | show | replay | report | diff | known | port | check-adapter`."""
 
 from __future__ import annotations
 
@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     known.add_argument("--update", required=True, type=Path, metavar="RESULTS", help="the results that show them")
     known.add_argument("-o", "--output", type=Path, metavar="FILE", help="the file to add them to (default: printed)")
     known.add_argument("--inaccurate", action="store_true", help="what is inaccurate, too")
+    port = _add(commands, "port", "what changes for a criterion from one framework to another", _port)
+    port.add_argument("old", help="the framework to leave, as --framework takes it")
+    port.add_argument("new", help="the framework to go to")
+    port.add_argument("criterion")
+    port.add_argument("--dtype", default="float32", help="default: float32")
+    port.add_argument("--specs", action="append", default=[], type=Path, metavar="DIR", help="more specs (repeats)")
     author = _add(commands, "check-adapter", "what is wrong with an adapter, for its author", _check_adapter)
     author.add_argument("adapter", help="as --framework takes it: module:Class, a name, or NAME@PYTHON")
     author.add_argument("--criterion", action="append", default=[], metavar="GLOB", help="only these (repeats)")
@@ -144,6 +150,12 @@ def _known(given: argparse.Namespace) -> int:
     from conformance.report.drafts import update
 
     return update(given.update, given.output, inaccurate=given.inaccurate)
+
+
+def _port(given: argparse.Namespace) -> int:
+    from conformance.suite.port import port
+
+    return port(given.old, given.new, given.criterion, given.dtype, given.specs)
 
 
 def _check_adapter(given: argparse.Namespace) -> int:
