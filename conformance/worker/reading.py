@@ -78,7 +78,7 @@ def environment_of(data: Any) -> Environment:
     devices, dtypes, modes = (tuple(map(_text, _list(data.get(key)))) for key in ("devices", "dtypes", "modes"))
     versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
     flushes, cotangents = data.get("flushes_subnormals") is True, data.get("cotangents") is True
-    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details)
+    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, _text(data.get("dialect", "")))
 
 
 def binding_of(data: Any) -> Binding | None:
