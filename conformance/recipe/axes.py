@@ -118,6 +118,11 @@ class Axes:
             return f"({holder.name}.shape[0] if {holder.name}.ndim > {fixed + low} else 1)"
         return f"{holder.name}.shape[{self._start(holder, holder.shape.index(dim))}]"
 
+    @cached_property
+    def holders(self) -> set[str]:
+        """The inputs that tell the sizes of axes: their shapes have to stay as they were given."""
+        return {self._holder(dim).name for item in self.spec.inputs.values() for dim in item.shape}
+
     def _holder(self, dim: str) -> Input:
         there = (i for i in self.spec.inputs.values() if dim in i.shape and i.default is None and not i.broadcast)
         return self.anchor if dim in self.anchor.shape else next(there)

@@ -263,6 +263,8 @@ class Body:
 
     def _matched(self, node: Node, args: list[ast.expr]) -> ast.expr:
         """An operation whose arguments have to be numbers of one kind."""
+        if node.op == "/" and node.args[1].op == "norm" and node.args[1].args[0] is node.args[0]:
+            return self._unit(node)
         values = list(node.args)
         like = ast.Name(next(name for name, item in self.spec.inputs.items() if item.dtype == "float"))
         arrays = [id(value) not in self._static for value in values]
@@ -304,6 +306,11 @@ class Body:
             found.keywords.append(ast.keyword("less", less))
         return found
 
+    def _unit(self, node: Node) -> ast.expr:
+        """A vector over its norm, together: apart, the quotient of a short vector overflows before it is projected."""
+        norm = node.args[1]
+        return call("_unit", self._of(node, node.args[0]), self.value(norm.args[1]), self._over(norm))
+
     def _pick(self, node: Node) -> ast.expr:
         x, index = node.args
         (dim,) = node.over or ("",)
@@ -338,7 +345,7 @@ class Body:
         if not missing:
             return ast.Name(name)
         if ("framed", name) not in self._bound:
-            wanted = self.fresh(f"{name}_wide") if name in self._raw else name
+            wanted = self.fresh(f"{name}_wide") if name in self._raw | self.axes.holders else name
             self.say(wanted, self._wider(name, frame, places, missing))
             self._bound["framed", name] = wanted
         return ast.Name(self._bound["framed", name])

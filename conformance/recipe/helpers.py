@@ -32,6 +32,13 @@ def _logsumexp(x, axis, mask=None, less=0):
     nothing = total == 0
     return where(nothing, -math.inf, log(where(nothing, 1, total)) + (top - less))
 ''',
+    "_unit": '''
+def _unit(x, p, axis):
+    """x over its p-norm, in units of its largest component: the gradient is projected before it is divided."""
+    top = stop_gradient(max(abs(x), axis))
+    scaled = x / where((top > 0) & isfinite(top), top, 1)
+    return scaled / _norm(scaled, p, axis)
+''',
     "_norm": '''
 def _norm(x, p, axis):
     """The p-norm, in units of its largest component, so that no power overflows; its gradient at 0 is 0."""
