@@ -71,8 +71,8 @@ class Call:
 
     Floating inputs are arrays of `dtype`, integer inputs int64 (now and then another integer dtype), boolean ones bool;
     parameters are Python values. With a `cotangent`, of the value's shape and dtype, the gradients wanted are those of
-    the sum of value times cotangent. In mode formula, `code` defines the function to call, as `conformance show CRITERION
-    --as DIALECT` prints it: `conformance.adapter.formula.function_of` gives it.
+    the sum of value times cotangent. In mode formula, `code` defines the function to call, as `conformance show
+    CRITERION --as DIALECT` prints it: `conformance.adapter.formula.function_of` gives it.
     """
 
     criterion: str

@@ -1,7 +1,7 @@
 """Named axes as axis numbers: counted from the end, so that leading axes may be absent.
 
-In the printed code every array has the axes of the *frame*, in its order: of size 1 where it lacks one, and leading ones left
-out. So broadcasting and `keepdims` do the rest, and only the arguments have to be brought into that form.
+In the printed code every array has the axes of the *frame*, in its order: of size 1 where it lacks one, and leading
+ones left out. So broadcasting and `keepdims` do the rest, and only the arguments have to be brought into that form.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Axes:
         self.frame = tuple(sorted((dim.name for dim in kept), key=lambda name: spec.dims[name].kind == "copy"))
         for kind in ("star", "optional"):
             if sum(dim.kind == kind for dim in spec.dims.values()) > 1:
-                raise Unprintable(f"it has more than one {kind} dim, and the number of axes does not tell which is which")
+                raise Unprintable(
+                    f"it has more than one {kind} dim, and the number of axes does not tell which is which"
+                )
 
     @cached_property
     def anchor(self) -> Input:

@@ -1,4 +1,4 @@
-"""A formula's tree as lines of neutral Python: `sum(x, axis)` and the like, which a dialect then says in its own words."""
+"""A formula's tree as lines of neutral Python, `sum(x, axis)` and the like, which a dialect says in its own words."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Body:
 
     def _is_static(self, node: Node) -> bool:
         """Whether a node is a number of Python. Its children are known."""
-        return not any(item.op == "name" and item.value in self.spec.inputs for item in _arrays_below(node)) and not any(
-            item.op == "index" for item in _arrays_below(node)
-        )
+        return not any(
+            item.op == "name" and item.value in self.spec.inputs for item in _arrays_below(node)
+        ) and not any(item.op == "index" for item in _arrays_below(node))
 
     def _integers(self) -> set[int]:
         """The ids of the nodes that are arrays of integers."""
@@ -105,9 +105,11 @@ class Body:
         return found
 
     def _looked_up_raw(self) -> set[str]:
-        """The inputs that are also looked up in their own shapes: by the lattice, or as a table with a number per class."""
+        """The inputs that are also looked up in their own shapes: by the lattice, or as a table of the classes."""
         looking = {"ctc_log_likelihood": 4, "pick": 1}
-        looked = (arg for node in self._every for arg in node.args[: looking.get(node.op, 0)] if self._is_table(node, arg))
+        looked = (
+            arg for node in self._every for arg in node.args[: looking.get(node.op, 0)] if self._is_table(node, arg)
+        )
         return {str(arg.value) for arg in looked}
 
     def _is_table(self, node: Node, arg: Node) -> bool:
@@ -241,7 +243,9 @@ class Body:
             return self._pick(node)
         if op in HELPED:
             return self._helped(node)
-        args = [self._of(node, arg) for arg in reversed(node.args)][::-1]  # what names a condition, before the condition
+        args = [self._of(node, arg) for arg in reversed(node.args)][
+            ::-1
+        ]  # what names a condition, before the condition
         if op in {"and", "or"}:
             return ast.BinOp(args[0], ast.BitAnd() if op == "and" else ast.BitOr(), args[1])
         if op == "not":
@@ -258,7 +262,9 @@ class Body:
             first, second = (expression(self.axes.number(dim, self.axes.frame)) for dim in node.over or ())
             return call("swap", *args, first, second)
         if op == "leading":
-            return ast.Compare(call("count_true", ast.UnaryOp(ast.Invert(), args[0]), self._over(node)), [ast.Eq()], [ast.Constant(0)])
+            return ast.Compare(
+                call("count_true", ast.UnaryOp(ast.Invert(), args[0]), self._over(node)), [ast.Eq()], [ast.Constant(0)]
+            )
         return self._matched(node, args)
 
     def _matched(self, node: Node, args: list[ast.expr]) -> ast.expr:
@@ -386,7 +392,7 @@ def _is_whole_number(node: Node) -> bool:
     return node.op == "const" and isinstance(node.value, int)
 
 
-def _constant(value: object) -> ast.expr:
+def _constant(value: int | float | str | None) -> ast.expr:
     for text, known in {"math.inf": math.inf, "-math.inf": -math.inf, "math.pi": math.pi}.items():
         if value == known:
             return expression(text)

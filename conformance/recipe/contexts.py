@@ -1,8 +1,9 @@
 """Where a number matters, and where its gradient must be cut off.
 
-Autodiff knows no structural zeros. Where `where` does not take a branch, it sends a 0 back into it, and 0 times an infinite
-slope is NaN. So what flows into a branch is replaced, where the branch is not taken, by a harmless number: `where` passes a
-NaN from there on to nobody (the "double where"). This module says at which edges of the tree that has to be done.
+Autodiff knows no structural zeros. Where `where` does not take a branch, it sends a 0 back into it, and 0 times an
+infinite slope is NaN. So what flows into a branch is replaced, where the branch is not taken, by a harmless number:
+`where` passes a NaN from there on to nobody (the "double where"). This module says at which edges of the tree that has
+to be done.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ class Contexts:
     def _is_steep(self, node: Node, child: Node) -> bool:
         """Whether the derivative of `node` by `child` may be infinite or NaN."""
         if node.op == "*":
-            return any(not self._is_finite(other) for other in node.args if other is not child) or node.args[0] is child is node.args[1]
+            return (
+                any(not self._is_finite(other) for other in node.args if other is not child)
+                or node.args[0] is child is node.args[1]
+            )
         if node.op == "/":
             return child is node.args[1] or not self._is_finite(node.args[1])
         if node.op == "**":

@@ -34,7 +34,7 @@ class _Translator(ast.NodeTransformer):
     def __init__(self, words: Mapping[str, str]) -> None:
         self._words = words
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if not isinstance(node.func, ast.Name) or node.func.id not in self._words:
             return node

@@ -172,7 +172,12 @@ def _signature(spec: Spec) -> str:
 
 
 def _docstring(spec: Spec, dialect: Dialect) -> str:
-    lines = [*wrap(f'"""{spec.title}: {spec.summary[:1].lower()}{spec.summary[1:]}', WIDTH - 4), "", "The formula, elementwise, and its reductions:", ""]
+    lines = [
+        *wrap(f'"""{spec.title}: {spec.summary[:1].lower()}{spec.summary[1:]}', WIDTH - 4),
+        "",
+        "The formula, elementwise, and its reductions:",
+        "",
+    ]
     lines += [f"    {line}" for line in spec.formula.rstrip().splitlines()]
     lines += ["", *(f"    {name}: {text}" for name, text in spec.reductions.items()), "", "Args:"]
     lines += [line for item in spec.inputs.values() for line in _hanging(_input(item, spec, dialect))]

@@ -23,7 +23,7 @@ def _xlog1py(x, y):
 ''',
     "_logsumexp": '''
 def _logsumexp(x, axis, mask=None, less=0):
-    """log of the sum of exp(x - less), where `mask` if there is one: -inf over nothing, and then with a gradient of 0."""
+    """log of the sum of exp(x - less), where `mask`: -inf over nothing, and then with a gradient of 0."""
     if mask is not None:
         x = where(mask, x, -math.inf)
     top = stop_gradient(max(x, axis))
@@ -63,6 +63,8 @@ def _ctc_log_likelihood(log_probs, targets, input_lengths, target_lengths, blank
         one = (log_probs[:, None], targets[None], input_lengths[None], target_lengths[None])
         return _ctc_log_likelihood(*one, blank)[0]
     frames, batch, classes = log_probs.shape
+    running = arange(frames, targets)[:, None] < input_lengths
+    log_probs = where(running[..., None], log_probs, 0)  # nothing looks at the others
     count = 2 * targets.shape[1] + 1
     place = arange(count, targets)[None]
     blanks = whole(0 * targets + blank)

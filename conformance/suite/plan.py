@@ -148,6 +148,12 @@ def _by_name(found: Sequence[Framework]) -> dict[str, Framework]:
 def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: tuple[str, ...]) -> str | None:
     """Why a cell is not judged; None: it is; "": it was never in question."""
     environment = framework.environment
+    if (
+        is_recipe(cell.mode, environment)
+        and MODE not in options.modes
+        and framework.binding(cell.criterion) is not None
+    ):
+        return ""  # where there is a native function, the formula is run only if it is asked for
     for what, name, offered, asked in (
         ("device", cell.device, environment.devices, options.devices),
         ("mode", cell.mode, environment.modes, options.modes),
@@ -157,11 +163,7 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
             return f"{cell.framework} offers no {what} {name} here" if name in asked else ""
         if asked and name not in asked:
             return f"filtered out: {what} {name}"
-    if cell.criterion not in wanted:
-        return "filtered out: criterion"
-    is_asked = MODE in options.modes or not is_recipe(cell.mode, environment)
-    # Where there is a native function, the formula is run only if it is asked for.
-    return None if is_asked or framework.binding(cell.criterion) is None else ""
+    return None if cell.criterion in wanted else "filtered out: criterion"
 
 
 def framework_of(name: str, options: Options, load: Load = load_adapter) -> Framework:

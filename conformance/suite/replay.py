@@ -16,8 +16,8 @@ from conformance.record.results import read_results
 from conformance.report.scripts import script_for, why_none
 from conformance.spec import Spec, load_specs, specs_folder
 from conformance.suite.cell import CellJudge
-from conformance.suite.formula import in_mode
 from conformance.suite.consistency import retry_consistency
+from conformance.suite.formula import in_mode
 from conformance.suite.run import judge_named
 from conformance.verdict.compare import DIFFERS, NAMES
 from conformance.worker.isolated import Isolated

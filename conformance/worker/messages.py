@@ -99,8 +99,8 @@ def call_of(header: Mapping[str, Any], body: bytes) -> Call:
         arrays.append((name, array))
     parameters, dtype, device, mode = (header[key] for key in ("parameters", "dtype", "device", "mode"))
     inputs, cotangent = dict(arrays[: header["inputs"]]), arrays[header["inputs"] :]
-    last = cotangent[0][1] if cotangent else None
-    return Call(header["criterion"], inputs, parameters, dtype, device, mode, tuple(header["wrt"]), last, header.get("code", ""))
+    last, code = cotangent[0][1] if cotangent else None, header.get("code", "")
+    return Call(header["criterion"], inputs, parameters, dtype, device, mode, tuple(header["wrt"]), last, code)
 
 
 def pack_output(output: Any) -> tuple[dict[str, Any], list[bytes]]:
