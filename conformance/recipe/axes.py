@@ -131,7 +131,8 @@ class Axes:
 
     def part(self, dims: Sequence[str], holder: Input) -> str:
         """The part of an input's shape that belongs to some of its dims, in Python."""
-        mine, runs = list(holder.shape), []
+        mine = list(holder.shape)
+        runs: list[list[int]] = []
         for k, dim in enumerate(mine):
             if dim in dims:
                 if runs and runs[-1][1] == k:

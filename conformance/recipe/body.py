@@ -45,7 +45,7 @@ class Body:
     def __init__(self, spec: Spec, names: Mapping[str, Node], roots: Sequence[Node]) -> None:
         self.spec = spec
         self.lines: list[str] = []
-        self._names = {id(node): name for name, node in reversed(names.items())}
+        self._names = {id(node): name for name, node in reversed(list(names.items()))}
         self._every = tuple(walk(Node("roots", tuple(roots))))[:-1]
         self._static = {id(node) for node in self._every if self._is_static(node)}
         self._whole = self._integers()
