@@ -22,4 +22,26 @@ def log_cosh(draw: Draw) -> Iterator[Case]:
         yield Case("log_cosh", regime, {"input": x, "target": t}, {"reduction": reduction}, ("input", "target"))
 
 
-MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {"log_cosh": log_cosh}
+def _hinge(criterion: str, at_margin: tuple[str, ...], top: float = 300) -> Callable[[Draw], Iterator[Case]]:
+    """Scores and labels of both kinds; `cancelling` lies a few steps from the margin, `tied` on it."""
+
+    def make(draw: Draw) -> Iterator[Case]:
+        for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "subnormal", "cancelling", "tied")):
+            shape = draw.one_of(SHAPES)
+            zero_one = draw.one_of([True, False])
+            target = draw.bits(shape) if zero_one else draw.signs(shape)
+            margin = np.where(target == 1, 1.0, -1.0)
+            x = {"cancelling": draw.near(margin), "tied": margin}.get(regime)
+            x = draw.numbers(shape, regime, top) if x is None else x
+            parameters = {"reduction": reduction, **({"zero_one": True} if zero_one else {})}
+            kinks = at_margin if regime == "tied" else ()
+            yield Case(criterion, regime, {"input": x, "target": target}, parameters, ("input",), kinks)
+
+    return make
+
+
+MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
+    "log_cosh": log_cosh,
+    "hinge": _hinge("hinge", ("input",)),
+    "squared_hinge": _hinge("squared_hinge", (), 150),
+}

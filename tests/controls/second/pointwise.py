@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import SECOND, Answer, Given
+from tests.controls.parts import SECOND, Answer, Array, Given
 
 
 def log_cosh(g: Given) -> Answer:
@@ -17,3 +17,25 @@ def log_cosh(g: Given) -> Answer:
     e = np.exp(-two * np.abs(error))
     slope = np.copysign(-np.expm1(-two * np.abs(error)) / (1 + e), error)
     return SECOND.reduced(g, loss, {"input": -slope, "target": slope})
+
+
+def _short(g: Given) -> tuple[Array, Array]:
+    """What a score lacks to 1, or to -1, with the sign of the lack; and where it lacks anything."""
+    x, one = g["input"], g.constant(1)
+    positive = g["target"] == 1
+    lack = np.where(positive, one - x, -one - x)
+    return lack, np.where(positive, lack >= 0, lack <= 0)
+
+
+def hinge(g: Given) -> Answer:
+    lack, short = _short(g)
+    positive = g["target"] == 1
+    return SECOND.reduced(
+        g, np.where(short, np.abs(lack), 0), {"input": np.where(short, np.where(positive, -1, 1), 0).astype(g.dtype)}
+    )
+
+
+def squared_hinge(g: Given) -> Answer:
+    lack, short = _short(g)
+    kept = np.where(short, lack, 0)
+    return SECOND.reduced(g, np.square(kept), {"input": -(kept + kept)})
