@@ -40,8 +40,20 @@ def _hinge(criterion: str, at_margin: tuple[str, ...], top: float = 300) -> Call
     return make
 
 
+def quantile(draw: Draw) -> Iterator[Case]:
+    """Predictions on both sides of what they predict; `tied` ones meet it."""
+    for regime, reduction in plan((*PAIRS, "tied")):
+        shape = draw.one_of(SHAPES)
+        x, t = draw.pair(shape, "ordinary" if regime == "tied" else regime)
+        parameters = {"reduction": reduction, **draw.some(quantile=[None, 0.1, 0.75, 1e-9])}
+        kinks = ("input", "target") if regime == "tied" else ()
+        inputs = {"input": x, "target": x if regime == "tied" else t}
+        yield Case("quantile", regime, inputs, parameters, ("input", "target"), kinks)
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "log_cosh": log_cosh,
     "hinge": _hinge("hinge", ("input",)),
+    "quantile": quantile,
     "squared_hinge": _hinge("squared_hinge", (), 150),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flint import arb
+
 from .reduction import each, reduced
 from .scalars import ZERO, Scalar, Scalars, exp, log, positive_part, sign
 
@@ -38,6 +40,23 @@ def squared_hinge(input: Scalars, target: Scalars, zero_one: bool = False, reduc
     return reduced(each(input.shape, term), reduction)
 
 
+def quantile(input: Scalars, target: Scalars, quantile: float = 0.5, reduction: str = "mean") -> Scalars:
+    """d (q - [d < 0]), d = t - x."""
+    q = arb(quantile)
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        d = target[at] - input[at]
+        return q * positive_part(d) + (1 - q) * positive_part(-d)
+
+    return reduced(each(input.shape, term), reduction)
+
+
 FORMULAS: dict[str, Callable[..., Scalars]] = {
-    function.__name__: function for function in (log_cosh, hinge, squared_hinge)
+    function.__name__: function
+    for function in (
+        log_cosh,
+        hinge,
+        squared_hinge,
+        quantile,
+    )
 }

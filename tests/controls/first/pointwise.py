@@ -32,3 +32,10 @@ def squared_hinge(g: Given) -> Answer:
     label = _label(g)
     short = np.maximum(1 - label * g["input"], 0)
     return FIRST.reduced(g, short * short, {"input": -2 * label * short})
+
+
+def quantile(g: Given) -> Answer:
+    error, q = g["target"] - g["input"], g.real("quantile")
+    loss = q * np.maximum(error, 0) + (1 - q) * np.maximum(-error, 0)
+    slope = np.where(error > 0, q, np.where(error < 0, q - 1, 0))
+    return FIRST.reduced(g, loss, {"input": -slope, "target": slope})

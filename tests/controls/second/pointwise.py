@@ -39,3 +39,12 @@ def squared_hinge(g: Given) -> Answer:
     lack, short = _short(g)
     kept = np.where(short, lack, 0)
     return SECOND.reduced(g, np.square(kept), {"input": -(kept + kept)})
+
+
+def quantile(g: Given) -> Answer:
+    """Each side by itself: of two numbers, nothing is multiplied by 0."""
+    x, t, q = g["input"], g["target"], g.real("quantile")
+    low = x < t
+    loss = np.where(low, (t - x) * q, (x - t) * (1 - q)).astype(g.dtype)
+    slope = np.where(low, -q, 1 - q).astype(g.dtype)
+    return SECOND.reduced(g, loss, {"input": slope, "target": -slope})
