@@ -41,6 +41,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
+    "scores": ("categorical_hinge",),
 }
 
 

@@ -2,6 +2,7 @@
 
 from tests.mutants.faults import (
     bce,
+    categorical_hinge,
     class_margins,
     cosine,
     cross_entropy,
@@ -22,6 +23,7 @@ from tests.mutants.registry import MUTANTS
 
 MODULES = (
     bce,
+    categorical_hinge,
     class_margins,
     cosine,
     cross_entropy,
