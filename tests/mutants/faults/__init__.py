@@ -2,6 +2,7 @@
 
 from tests.mutants.faults import (
     bce,
+    categorical_hinge,
     class_margins,
     cosine,
     cross_entropy,
@@ -25,6 +26,7 @@ from tests.mutants.registry import MUTANTS
 
 MODULES = (
     bce,
+    categorical_hinge,
     class_margins,
     cosine,
     cross_entropy,
