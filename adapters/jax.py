@@ -99,6 +99,33 @@ class Native:
     differences: tuple[Difference, ...] = ()
 
 
+RESHAPED = Difference(
+    "Be particularly careful if you're relying on implicit broadcasting to reshape `logits` or `labels`.",
+    f"{LOSSES}/_classification.py",
+    checks=("invalid.broadcast_*", "invalid.rank_*"),
+)
+BROADCAST = Difference(
+    "targets: a vector with shape broadcastable to that of `predictions`",
+    f"{LOSSES}/_regression.py",
+    checks=("invalid.broadcast_target_*", "invalid.rank_fewer_target"),
+)
+POSITIVE = Difference(
+    "targets: Probabilities of target distribution with shape [..., dim]. Expected to be strictly positive.",
+    f"{LOSSES}/_classification.py",
+    when="not log_target and target == 0",
+)
+EPSILON = Difference(
+    "eps: A small epsilon value to ensure numerical stability in the distance calculation.",
+    f"{LOSSES}/_self_supervised.py",
+    when="eps > 0",
+)
+NORMALISED = Difference(
+    "logits: (B, T, K)-array containing logits of each class where B denotes the batch size, T denotes the max time frames in "
+    "``logits``, and K denotes the number of classes including a class for blanks.",
+    f"{LOSSES}/_classification.py",
+)
+LOG_ZERO = Difference("log_epsilon: Numerically-stable approximation of log(+0).", f"{LOSSES}/_classification.py")
+
 PAIR = {"input": "predictions", "target": "targets"}
 LOGITS = {"input": "logits", "target": "labels"}
 VECTORS = {"input1": "predictions", "input2": "targets", "target": "labels"}
@@ -110,14 +137,16 @@ CTC = {
     "target_lengths": "label_paddings",
 }
 FUNCTIONS = {
-    "bce_with_logits": Native("sigmoid_binary_cross_entropy", LOGITS, ("input", "target")),
+    "bce_with_logits": Native("sigmoid_binary_cross_entropy", LOGITS, ("input", "target"), differences=(RESHAPED,)),
     "cosine_embedding": Native("cosine_distance", VECTORS, ("input1", "input2"), _cosine),
     "cross_entropy": Native("softmax_cross_entropy_with_integer_labels", LOGITS, ("input",), _cross_entropy),
-    "ctc": Native("ctc_loss", CTC, ("log_probs",), _ctc),
-    "huber": Native("huber_loss", PAIR, ("input", "target"), _huber),
-    "kl_div": Native("kl_divergence", {**PAIR, "input": "log_predictions"}, ("input", "target"), _kl_div),
+    "ctc": Native("ctc_loss", CTC, ("log_probs",), _ctc, (NORMALISED, LOG_ZERO)),
+    "huber": Native("huber_loss", PAIR, ("input", "target"), _huber, (BROADCAST,)),
+    "kl_div": Native(
+        "kl_divergence", {**PAIR, "input": "log_predictions"}, ("input", "target"), _kl_div, (POSITIVE,)
+    ),
     "mse": Native("squared_error", PAIR, ("input", "target")),
-    "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _triplet),
+    "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _triplet, (EPSILON,)),
 }
 
 
@@ -213,7 +242,7 @@ def _answer(
     if not wrt:
         return losses({}), {}
     value, pull = jax.vjp(losses, {name: arrays[name] for name in wrt})
-    return value, pull(jnp.ones_like(value) if seed is None else seed)[0]
+    return value, pull(jnp.ones_like(value) if seed is None else seed.astype(value.dtype))[0]
 
 
 @functools.cache
