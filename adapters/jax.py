@@ -1,7 +1,7 @@
 """jax: the losses of optax, eager and under `jax.jit`; jax has none of its own.
 
-optax returns losses, and whoever calls it takes their `.sum()` or `.mean()`; so does this adapter, and no more: weights, smoothed
-labels and other divisors would be mathematics of its own (docs/decisions/025-jax.md).
+optax returns losses, and whoever calls it takes their `.sum()` or `.mean()`; so does this adapter, and no more:
+weights, smoothed labels and other divisors would be mathematics of its own (docs/decisions/025-jax.md).
 """
 
 from __future__ import annotations
@@ -60,8 +60,11 @@ def _kl_div(call: Call, loss: Loss) -> None:
 
 
 def _cosine(call: Call, loss: Loss) -> None:
-    if (loss.arrays.pop("labels") != 1).any():
-        raise Unsupported("optax.cosine_distance is of vectors that belong together, with the label 1")
+    labels = loss.arrays.pop("labels")
+    if (labels != 1).any() or labels.shape not in {array.shape[:-1] for array in loss.arrays.values()}:
+        raise Unsupported(
+            "optax.losses.cosine_distance is of vectors that belong together: with the label 1, for each pair"
+        )
 
 
 def _triplet(call: Call, loss: Loss) -> None:
@@ -75,15 +78,17 @@ def _triplet(call: Call, loss: Loss) -> None:
 def _ctc(call: Call, loss: Loss) -> None:
     _without(call, zero_infinity=False)
     if call.parameters["reduction"] == "mean":
-        raise Unsupported("optax.ctc_loss divides by no length, and the mean is one of losses over their lengths")
+        raise Unsupported(
+            "optax.losses.ctc_loss divides by no length, and the mean is one of losses over their lengths"
+        )
     logits, labels = loss.arrays["logits"], loss.arrays["labels"]
     if logits.ndim != 3 or labels.ndim != 2:
-        raise Unsupported("optax.ctc_loss takes a batch: logits of three axes, labels of two")
+        raise Unsupported("optax.losses.ctc_loss takes a batch: logits of three axes, labels of two")
     loss.arrays["logits"] = np.swapaxes(logits, 0, 1)
     for name, most in ("logit_paddings", len(logits)), ("label_paddings", labels.shape[1]):
         lengths = loss.arrays[name][..., None]
         if ((lengths < 0) | (lengths > most)).any():
-            raise Unsupported(f"{name} of optax.ctc_loss say no length below 0 or beyond the array")
+            raise Unsupported(f"{name} of optax.losses.ctc_loss say no length below 0 or beyond the array")
         loss.arrays[name] = (np.arange(most) >= lengths).astype(logits.dtype)
     loss.static["blank_id"] = call.parameters["blank"]
 
@@ -120,8 +125,8 @@ EPSILON = Difference(
     when="eps > 0",
 )
 NORMALISED = Difference(
-    "logits: (B, T, K)-array containing logits of each class where B denotes the batch size, T denotes the max time frames in "
-    "``logits``, and K denotes the number of classes including a class for blanks.",
+    "logits: (B, T, K)-array containing logits of each class where B denotes the batch size, T denotes the max time "
+    "frames in ``logits``, and K denotes the number of classes including a class for blanks.",
     f"{LOSSES}/_classification.py",
 )
 LOG_ZERO = Difference("log_epsilon: Numerically-stable approximation of log(+0).", f"{LOSSES}/_classification.py")
@@ -142,9 +147,7 @@ FUNCTIONS = {
     "cross_entropy": Native("softmax_cross_entropy_with_integer_labels", LOGITS, ("input",), _cross_entropy),
     "ctc": Native("ctc_loss", CTC, ("log_probs",), _ctc, (NORMALISED, LOG_ZERO)),
     "huber": Native("huber_loss", PAIR, ("input", "target"), _huber, (BROADCAST,)),
-    "kl_div": Native(
-        "kl_divergence", {**PAIR, "input": "log_predictions"}, ("input", "target"), _kl_div, (POSITIVE,)
-    ),
+    "kl_div": Native("kl_divergence", {**PAIR, "input": "log_predictions"}, ("input", "target"), _kl_div, (POSITIVE,)),
     "mse": Native("squared_error", PAIR, ("input", "target")),
     "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _triplet, (EPSILON,)),
 }
@@ -186,7 +189,7 @@ class Adapter:
         native = FUNCTIONS.get(criterion)
         if native is None or not hasattr(optax.losses, native.function):
             return None
-        return Binding(f"optax.{native.function}", native.differences, native.gradients)
+        return Binding(f"optax.losses.{native.function}", native.differences, native.gradients)
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
@@ -214,7 +217,7 @@ def _loss(call: Call) -> Loss:
     if native is None:
         raise Unsupported(f"optax {optax.__version__} has no function for {call.criterion}")
     if extra := call.inputs.keys() - native.names.keys():
-        raise Unsupported(f"optax.{native.function} takes no {' and no '.join(sorted(extra))}")
+        raise Unsupported(f"optax.losses.{native.function} takes no {' and no '.join(sorted(extra))}")
     if call.parameters.get("reduction", "none") not in REDUCTIONS:
         raise Unsupported(f"an array of jax has no reduction {call.parameters['reduction']!r}")
     loss = Loss(native.function, dict(native.names))
@@ -226,7 +229,7 @@ def _loss(call: Call) -> Loss:
 def _without(call: Call, **plain: Any) -> None:
     for name, value in plain.items():
         if call.parameters[name] != value:
-            raise Unsupported(f"optax.{FUNCTIONS[call.criterion].function} has no {name}")
+            raise Unsupported(f"optax.losses.{FUNCTIONS[call.criterion].function} has no {name}")
 
 
 def _answer(

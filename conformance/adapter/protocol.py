@@ -98,8 +98,8 @@ class Adapter(Protocol):
     """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own.
 
     It may have more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
-    that it raised; `script(call) -> str`, the call in the framework's own words; and `compiling`, the seconds that it has
-    spent compiling so far (docs/adapters.md).
+    that it raised; `script(call) -> str`, the call in the framework's own words; and `compiling`, the seconds that it
+    has spent compiling so far (docs/adapters.md).
     """
 
     name: str

@@ -22,8 +22,8 @@ OWN = ("layout", "reduction")  # of a kind of recipes that stands beside the cov
 
 @dataclass
 class Few:
-    """The variants that a framework has answered so far, at most `most` of each kind of recipes; a kind that is not named
-    there has no bound."""
+    """The variants that a framework has answered so far, at most `most` of each kind of recipes; a kind that is not
+    named there has no bound."""
 
     spec: Spec
     dtype: str
@@ -49,7 +49,9 @@ class Few:
         own = [item for item in known if _without(item[0], without) == _without(mine, without)]
         at = recipe.seed % len(known) if known else 0
         for variant, others in (*own, *known[at:], *known[:at]):
-            kept = {name: level if (name, level) not in self.refused else others[name] for name, level in traced.items()}
+            kept = {
+                name: level if (name, level) not in self.refused else others[name] for name, level in traced.items()
+            }
             wanted = _without(variant, without)
             for levels in ({**wanted, **kept}, wanted):
                 row = _row_with(self._space(recipe), recipe, levels)

@@ -125,9 +125,7 @@ def bulk_case(spec: Spec, dtype: str, origin: str) -> Case | None:
     return expand(spec, dtype, recipe if row is None else replace(recipe, levels=tuple(map(int, row.split("-")))))[0]
 
 
-def for_each_stack(
-    spec: Spec, dtype: str, effort: str, seed: int, visit: Visit, few: Few | None = None
-) -> Drawn:
+def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit, few: Few | None = None) -> Drawn:
     """Calls `visit` with each stack of `stacks`; returns what was drawn.
 
     `visit` may return how bad the stack's worst case is, by check (nothing, if it was not answered). Efforts that climb

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 @dataclass
 class Seconds:
-    """Where the time went: the reference, the framework's own calls (adapter included), the verdict; and how much of the
-    framework's was for compiling, as far as the adapter says."""
+    """Where the time went: the reference, the framework's own calls (adapter included), the verdict; and how much of
+    the framework's was for compiling, as far as the adapter says."""
 
     reference: float = 0.0
     framework: float = 0.0
