@@ -23,6 +23,7 @@ from conformance.spec.model import Spec
 from conformance.suite.consistency import consistency_checks
 from conformance.suite.cost import shares
 from conformance.suite.edges import applies
+from conformance.suite.formula import MODE, formula_binding, is_recipe
 from conformance.suite.options import Options
 from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
@@ -65,10 +66,17 @@ class Plan:
     cells: list[Cell] = field(default_factory=list)
     skipped: list[tuple[Cell, str]] = field(default_factory=list)
 
+    def binding(self, cell: Cell) -> Binding | None:
+        """What is called in a cell; None: there is nothing to call."""
+        framework = self.frameworks[cell.framework]
+        if is_recipe(cell.mode, framework.environment):
+            return formula_binding(self.specs[cell.criterion], framework.environment.dialect)
+        return framework.binding(cell.criterion)
+
     def checks(self, cell: Cell) -> list[str]:
         """The ids of the checks that a cell is planned to have."""
         spec = self.specs[cell.criterion]
-        binding = self.frameworks[cell.framework].binding(cell.criterion)
+        binding = self.binding(cell)
         offered = spec.differentiable if binding is None or binding.gradients is None else binding.gradients
         gradients = (name for name in spec.differentiable if name in offered)
         names = [check_of_output(output) for output in ("value", *gradients)]
@@ -149,7 +157,11 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
             return f"{cell.framework} offers no {what} {name} here" if name in asked else ""
         if asked and name not in asked:
             return f"filtered out: {what} {name}"
-    return None if cell.criterion in wanted else "filtered out: criterion"
+    if cell.criterion not in wanted:
+        return "filtered out: criterion"
+    is_asked = MODE in options.modes or not is_recipe(cell.mode, environment)
+    # Where there is a native function, the formula is run only if it is asked for.
+    return None if is_asked or framework.binding(cell.criterion) is None else ""
 
 
 def framework_of(name: str, options: Options, load: Load = load_adapter) -> Framework:
