@@ -6,10 +6,11 @@ import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from conformance.formula import Node, dims_of
-from conformance.formula.node import COMPARISONS, walk
+from conformance.formula import Node
+from conformance.formula.node import COMPARISONS
 from conformance.recipe.axes import Axes, Unprintable, expression
 from conformance.recipe.contexts import Contexts, Literal
+from conformance.recipe.kinds import Kinds, is_whole_number
 from conformance.spec.model import Spec
 
 OPERATORS: Mapping[str, type[ast.operator]] = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div, "**": ast.Pow}
@@ -46,82 +47,11 @@ class Body:
         self.spec = spec
         self.lines: list[str] = []
         self._names = {id(node): name for name, node in reversed(list(names.items()))}
-        self._every = tuple(walk(Node("roots", tuple(roots))))[:-1]
-        self._static = {id(node) for node in self._every if self._is_static(node)}
-        self._whole = self._integers()
-        self._raw = self._looked_up_raw()
-        self.axes = Axes(spec, self._dims_used())
-        self._contexts = Contexts(roots, self._static, self._whole, spec.differentiable)
+        self.kinds = Kinds(spec, roots)
+        self.axes = Axes(spec, self.kinds.dims_used())
+        self._contexts = Contexts(roots, self.kinds.static, self.kinds.whole, spec.differentiable)
         self._bound: dict[object, str] = {}
         self._taken: set[str] = {*spec.inputs, *spec.params, *names}
-
-    # what the nodes are
-
-    def dims(self, node: Node) -> frozenset[str]:
-        """The dims of an expression's result."""
-        shapes = {name: item.shape for name, item in self.spec.inputs.items()}
-        return frozenset(dims_of(node, shapes, lambda dim: (dim,)))
-
-    def reaches(self, node: Node) -> bool:
-        """Whether the roots need a node."""
-        return any(item is node for item in self._every)
-
-    def is_static(self, node: Node) -> bool:
-        """Whether a node is a number of Python, worked out before there are arrays."""
-        return id(node) in self._static
-
-    def first_axis(self, node: Node) -> int:
-        """The first axis of the frame that an expression's array has."""
-        frame, found = self.axes.frame, len(self.axes.frame)
-        for item in walk(node):
-            if item.op in {"name", "index", "rename"} and not (item.op == "name" and item.value in self._raw):
-                dims = item.over if item.op != "name" else self.dims(item)
-                found = min([found, *(frame.index(dim) for dim in dims or () if dim in frame)])
-            elif item.op == "ctc_log_likelihood":
-                found = min([found, *(frame.index(dim) for dim in self.dims(item))])
-        return found
-
-    def _is_static(self, node: Node) -> bool:
-        """Whether a node is a number of Python. Its children are known."""
-        return not any(
-            item.op == "name" and item.value in self.spec.inputs for item in _arrays_below(node)
-        ) and not any(item.op == "index" for item in _arrays_below(node))
-
-    def _integers(self) -> set[int]:
-        """The ids of the nodes that are arrays of integers."""
-        found: set[int] = set()
-        for node in self._every:
-            if node.op == "name" and node.value in self.spec.inputs:
-                whole = self.spec.inputs[str(node.value)].dtype == "int"
-            elif node.op in {"+", "-", "*", "maximum", "minimum", "where"}:
-                parts = node.args[1:] if node.op == "where" else node.args
-                whole = all(id(arg) in found or _is_whole_number(arg) for arg in parts)
-            else:
-                whole = node.op == "index" or (
-                    node.op in {"neg", "abs", "sum", "max", "pick", "rename"} and id(node.args[0]) in found
-                )
-            if whole:
-                found.add(id(node))
-        return found
-
-    def _looked_up_raw(self) -> set[str]:
-        """The inputs that are also looked up in their own shapes: by the lattice, or as a table of the classes."""
-        looking = {"ctc_log_likelihood": 4, "pick": 1}
-        looked = (
-            arg for node in self._every for arg in node.args[: looking.get(node.op, 0)] if self._is_table(node, arg)
-        )
-        return {str(arg.value) for arg in looked}
-
-    def _is_table(self, node: Node, arg: Node) -> bool:
-        """Whether a lattice or `pick` takes an input as it is: as a table with a number for each class."""
-        item = self.spec.inputs.get(str(arg.value)) if arg.op == "name" else None
-        return item is not None and (node.op != "pick" or item.shape == node.over)
-
-    def _dims_used(self) -> set[str]:
-        """The dims of all that is computed, the lattice's own apart."""
-        inner = {id(arg) for node in self._every if node.op == "ctc_log_likelihood" for arg in node.args}
-        outer = {id(arg) for node in self._every if node.op != "ctc_log_likelihood" for arg in node.children}
-        return {dim for node in self._every if id(node) not in inner - outer for dim in self.dims(node)}
 
     # statements
 
@@ -199,7 +129,7 @@ class Body:
             return self._name(str(node.value))
         if node.op == "size":
             return self._size(node.args[0])
-        if id(node) in self._static:
+        if id(node) in self.kinds.static:
             return self._python(node)
         return self._array(node)
 
@@ -234,7 +164,7 @@ class Body:
 
     def _array(self, node: Node) -> ast.expr:
         op = node.op
-        if op == "where" and id(node.args[0]) in self._static:
+        if op == "where" and id(node.args[0]) in self.kinds.static:
             condition, then, other = node.args
             return ast.IfExp(self.value(condition), self.value(then), self.value(other))
         if op == "index":
@@ -273,14 +203,14 @@ class Body:
             return self._unit(node)
         values = list(node.args)
         like = ast.Name(next(name for name, item in self.spec.inputs.items() if item.dtype == "float"))
-        arrays = [id(value) not in self._static for value in values]
-        whole = [id(value) in self._whole for value in values]
+        arrays = [id(value) not in self.kinds.static for value in values]
+        whole = [id(value) in self.kinds.whole for value in values]
         first = 1 if node.op == "where" else 0
         is_mixed = any(a and not w for a, w in zip(arrays[first:], whole[first:], strict=True)) or node.op == "/"
         if is_mixed:
             args = [call("like", arg, like) if w else arg for arg, w in zip(args, whole, strict=True)]
         if node.op == "where":
-            if not any(arrays[1:]) and not all(map(_is_whole_number, values[1:])):
+            if not any(arrays[1:]) and not all(map(is_whole_number, values[1:])):
                 args[1] = call("full", ast.Tuple([]), args[1], like)
             return call("where", *args)
         if node.op in {"maximum", "minimum"}:
@@ -301,7 +231,7 @@ class Body:
             return call(name, *(self._of(node, arg) for arg in node.args))
         x, less = node.args[0], None
         over = set(node.over or ())
-        if x.op == "-" and id(x) not in self._names and not over & self.dims(x.args[1]):
+        if x.op == "-" and id(x) not in self._names and not over & self.kinds.dims(x.args[1]):
             less, x, node_ = self._of(x, x.args[1]), x.args[0], x
         else:
             node_ = node
@@ -322,7 +252,7 @@ class Body:
         (dim,) = node.over or ("",)
         bounds = ast.Constant(0), expression(f"{self.axes.size(dim)} - 1")
         places = call("clip", self.value(index), *bounds)
-        if self._is_table(node, x):
+        if self.kinds.is_table(node, x):
             return call("take", ast.Name(str(x.value)), places)
         return call("gather", self._of(node, x), places, self._over(node))
 
@@ -351,7 +281,7 @@ class Body:
         if not missing:
             return ast.Name(name)
         if ("framed", name) not in self._bound:
-            wanted = self.fresh(f"{name}_wide") if name in self._raw | self.axes.holders else name
+            wanted = self.fresh(f"{name}_wide") if name in self.kinds.raw | self.axes.holders else name
             self.say(wanted, self._wider(name, frame, places, missing))
             self._bound["framed", name] = wanted
         return ast.Name(self._bound["framed", name])
@@ -375,21 +305,6 @@ class Body:
             return ast.Subscript(tree, expression(f"(..., {', '.join(['None'] * (-1 - int(number)))})"))
         shape = f"*{tree.id}.shape" if isinstance(tree, ast.Name) else "-1"
         return call("reshape", tree, expression(f"({shape}, *[1] * (-1 - {number}))"))
-
-
-def _arrays_below(node: Node) -> list[Node]:
-    """The nodes that a node's value depends on, sizes apart: a size is a number of Python."""
-    found, stack = [], [node]
-    while stack:
-        item = stack.pop()
-        if item.op != "size":
-            found.append(item)
-            stack.extend(item.children)
-    return found
-
-
-def _is_whole_number(node: Node) -> bool:
-    return node.op == "const" and isinstance(node.value, int)
 
 
 def _constant(value: int | float | str | None) -> ast.expr:

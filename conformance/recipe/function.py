@@ -90,7 +90,7 @@ class _Neutral:
         body, loss = self.body, self.names["loss"]
         domains = [line for name, domain in self.domains.items() for line in self._domain(name, domain)]
         for node in self.names.values():
-            if body.reaches(node):
+            if body.kinds.reaches(node):
                 body.value(node)
         self._poison(loss)
         returns = list(self._returns())
@@ -98,7 +98,7 @@ class _Neutral:
         return [*body.axes.definitions(), *arguments, *domains, *body.lines, *returns]
 
     def _domain(self, name: str, domain: Node) -> Iterator[str]:
-        if self.body.is_static(domain):
+        if self.body.kinds.is_static(domain):
             condition = ast.unparse(self.body.value(domain))
             yield f"if not ({condition}):"
             yield f"    raise ValueError({f'{name} is out of its domain: {condition}'!r})"
@@ -108,7 +108,7 @@ class _Neutral:
         body = self.body
         for node in self.valid:
             valid = body.value(node)
-            lost = sorted(body.dims(node) - body.dims(loss), key=body.axes.frame.index)
+            lost = sorted(body.kinds.dims(node) - body.kinds.dims(loss), key=body.axes.frame.index)
             if lost:
                 valid = call("all", valid, expression(body.axes.numbers(lost)))
             name = body.fresh("valid")
@@ -127,8 +127,12 @@ class _Neutral:
 
     def _output(self, node: Node) -> str:
         tree, body = self.body.value(node), self.body
-        if body.dims(node):
-            lost = [dim for dim in body.axes.frame[body.first_axis(node) :] if dim not in body.dims(node)]
+        if body.kinds.dims(node):
+            lost = [
+                dim
+                for dim in body.axes.frame[body.kinds.first_axis(node, body.axes.frame) :]
+                if dim not in body.kinds.dims(node)
+            ]
             if lost:
                 tree = call("squeeze", tree, expression(body.axes.numbers(lost)))
         return ast.unparse(tree)
