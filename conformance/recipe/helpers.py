@@ -58,13 +58,12 @@ def _ctc_log_likelihood(log_probs, targets, input_lengths, target_lengths, blank
     """The log-likelihood of labels under all of their alignments with the frames, [N]: -inf where there is none.
 
     A state s of the 2 S + 1 is the blank if even, and label (s - 1) / 2 if odd (Graves et al. 2006, section 4.1).
+    States that lead to no end are left out, so that what they hold reaches no gradient.
     """
     if log_probs.ndim == 2:
         one = (log_probs[:, None], targets[None], input_lengths[None], target_lengths[None])
         return _ctc_log_likelihood(*one, blank)[0]
     frames, batch, classes = log_probs.shape
-    running = arange(frames, targets)[:, None] < input_lengths
-    log_probs = where(running[..., None], log_probs, 0)  # nothing looks at the others
     count = 2 * targets.shape[1] + 1
     place = arange(count, targets)[None]
     blanks = whole(0 * targets + blank)
@@ -75,13 +74,21 @@ def _ctc_log_likelihood(log_probs, targets, input_lengths, target_lengths, blank
     inside = place <= 2 * target_lengths[:, None]
     emits = clip(states, 0, classes - 1)
     none = full((batch, 2), -math.inf, log_probs)
-    alpha = where(inside & (place <= 1), gather(log_probs[0], emits, 1), -math.inf)
+    ends = inside & (place >= 2 * target_lengths[:, None] - 1)
+    useful = [ends]
+    for t in range(frames - 1, 0, -1):
+        later = concatenate([useful[0], none > 0], 1)
+        over = (concatenate([skips, none > 0], 1) & later)[:, 2:]
+        useful.insert(0, where(t < input_lengths[:, None], useful[0] | later[:, 1:-1] | over, ends))
+    begins = useful[0] & (place <= 1) & (input_lengths[:, None] > 0)
+    alpha = where(begins, gather(log_probs[0], emits, 1), -math.inf)
     for t in range(1, frames):
+        runs = useful[t] & (t < input_lengths[:, None])
         padded = concatenate([none, alpha], 1)
         ways = stack([alpha, padded[:, 1:-1], where(skips, padded[:, :-2], -math.inf)], 2)
-        after = _logsumexp(ways, 2)[:, :, 0] + gather(log_probs[t], emits, 1)
-        alpha = where(t < input_lengths[:, None], where(inside, after, -math.inf), alpha)
-    ends = inside & (place >= 2 * target_lengths[:, None] - 1)
+        before = _logsumexp(where(runs[..., None], ways, -math.inf), 2)[:, :, 0]
+        after = where(runs, before + gather(log_probs[t], emits, 1), -math.inf)
+        alpha = where(t < input_lengths[:, None], after, alpha)
     found = _logsumexp(alpha, 1, ends)[:, 0]
     empty = full((), 0, log_probs)
     return where(input_lengths > 0, found, where(target_lengths == 0, empty, -math.inf))
