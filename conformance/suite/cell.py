@@ -21,6 +21,7 @@ from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.suite.conclusion import concluded
 from conformance.suite.findings import finding_of
+from conformance.suite.formula import in_mode
 from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, FAILS, UNDECIDED, Judged, by_yardstick, judge
@@ -53,9 +54,11 @@ class CellJudge:
     @cached_property
     def careful(self) -> Adapter:
         """The adapter for calls that may crash: in a worker, if there is one to be had."""
-        adapter = self.adapter if self.isolated is None else self.isolated.adapter
-        self.warnings |= set() if self.isolated is None else {self.isolated.warning} - {""}
-        return adapter
+        if self.isolated is None:
+            return self.adapter
+        adapter = self.isolated.adapter
+        self.warnings |= {self.isolated.warning} - {""}
+        return in_mode(adapter, self.spec, self.cell.mode, self.environment)
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""

@@ -41,6 +41,8 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
+    "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile"),
+    "scores": ("categorical_hinge",),
 }
 
 
