@@ -109,13 +109,17 @@ class CellJudge:
         numbers, judged = judge_answers()
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
-            coverage = Coverage(self.known, self.spec, stack, wrt)
+            coverage = self.coverage(stack, wrt)
             self._tally_changes(stack, coverage, answers)
             for output in ("value", *wrt):
                 if own is not None and judged[output].vacuous.any():
                     judged[output] = by_yardstick(judged[output], own.proven(output), FORMATS[stack.dtype])
                 self._tally_output(stack, coverage, output, numbers[output], judged[output], answers, own)
             return {check_of_output(output): _badness(judged[output]) for output in ("value", *wrt)}
+
+    def coverage(self, stack: Stack, wrt: Sequence[str]) -> Coverage:
+        """What the known differences say of a stack."""
+        return Coverage(self.known, self.spec, stack, wrt, self.environment.flushes_subnormals)
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
