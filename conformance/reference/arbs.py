@@ -79,10 +79,8 @@ class Arbs:
         return self.compare(">=", x, y)
 
     def top(self, x: Array, axes: Axes) -> Cond:
-        middle = _each(lambda item: float(item.mid()), x).astype(float)
-        best = middle == middle.max(axis=axes, keepdims=True)
         rivals = _each2(lambda a, b: bool(a.overlaps(b)), x, self.max(x, axes)).astype(bool)
-        return _cond(first_of(best, axes), rivals & (rivals.sum(axis=axes, keepdims=True) > 1))
+        return _cond(first_of(rivals, axes), rivals & (rivals.sum(axis=axes, keepdims=True) > 1))
 
     def select(self, mask: Mask, x: Array, y: Array) -> Array:
         return np.where(mask, x, y)

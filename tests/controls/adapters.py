@@ -41,7 +41,16 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
-    "scores": ("categorical_hinge",),
+    "pairs": ("triplet_margin_with_distance",),
+    "regions": ("dice", "tversky"),
+    "scores": (
+        "categorical_focal",
+        "categorical_hinge",
+        "multiclass_hinge",
+        "multiclass_perceptron",
+        "ranking_softmax",
+        "sparsemax",
+    ),
 }
 
 

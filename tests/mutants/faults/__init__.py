@@ -4,9 +4,11 @@ from tests.mutants.faults import (
     bce,
     categorical_hinge,
     class_margins,
+    class_maxima,
     cosine,
     cross_entropy,
     ctc,
+    focal,
     gaussian,
     joints,
     kl_div,
@@ -14,10 +16,14 @@ from tests.mutants.faults import (
     margins,
     nll,
     poisson,
+    ranking,
+    regions,
     regression,
     smoothing,
     soft_margins,
+    sparse,
     triplet,
+    triplet_distance,
 )
 from tests.mutants.registry import MUTANTS
 
@@ -25,9 +31,11 @@ MODULES = (
     bce,
     categorical_hinge,
     class_margins,
+    class_maxima,
     cosine,
     cross_entropy,
     ctc,
+    focal,
     gaussian,
     joints,
     kl_div,
@@ -35,10 +43,14 @@ MODULES = (
     margins,
     nll,
     poisson,
+    ranking,
+    regions,
     regression,
     smoothing,
     soft_margins,
+    sparse,
     triplet,
+    triplet_distance,
 )
 
 __all__ = ["MODULES", "MUTANTS"]
