@@ -208,9 +208,10 @@ class _Reader:
         """A choice beside one of its values: NAME == 'VALUE'."""
         (operator, *more), text = tree.ops, tree.comparators[0]
         name = tree.left.id if isinstance(tree.left, ast.Name) else ""
-        if more or not name or not isinstance(text, ast.Constant) or type(operator) not in {ast.Eq, ast.NotEq}:
+        value = text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else ""
+        if more or not name or not value or type(operator) not in {ast.Eq, ast.NotEq}:
             raise fault_at("a text stands in NAME == 'VALUE' and NAME != 'VALUE' only, for a choice", tree)
-        node = self.builder.node("is", value=f"{name} {text.value}", at=tree)
+        node = self.builder.node("is", value=f"{name} {value}", at=tree)
         return node if isinstance(operator, ast.Eq) else self.builder.node("not", node, at=tree)
 
     def _boolop(self, tree: ast.BoolOp) -> Node:

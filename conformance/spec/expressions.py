@@ -59,7 +59,7 @@ class Names:
         if node.op == "name":
             yield from self._unknown(str(node.value), node)
         if node.op == "is":
-            yield from self._not_a_choice(*str(node.value).split(" ", 1), node)
+            yield from self._not_a_choice(node)
         for k, child in enumerate(node.children):
             due = node.op in {"and", "or", "not", "leading"} or (node.op == "where" and k == 0) or k == len(node.args)
             if due != self.is_condition(child):
@@ -78,7 +78,8 @@ class Names:
             message = f"unknown name {name!r}{close(name, known)}; known: {', '.join(known)}"
             yield FormulaError(message, node.line, node.column)
 
-    def _not_a_choice(self, name: str, value: str, node: Node) -> Iterator[FormulaError]:
+    def _not_a_choice(self, node: Node) -> Iterator[FormulaError]:
+        name, _, value = str(node.value).partition(" ")
         if name not in self.choices:
             hint = close(name, tuple(self.choices))
             yield FormulaError(f"{name!r} is no choice, and is compared with a text{hint}", node.line, node.column)

@@ -68,7 +68,7 @@ def ranking_softmax(g: Given) -> Answer:
     gain = g["target"] * g["weight"] if "weight" in g.inputs else g["target"]
     gain = np.where(kept, gain, 0).astype(g.dtype)
     x = np.where(kept, g["input"], -np.inf).astype(g.dtype)
-    lists = kept.any(axis=-1)
+    lists = np.asarray(kept.any(axis=-1))
     log_p = log_softmax(np.where(lists[..., None], x, 0).astype(g.dtype))
     loss = one_by_one(np.where(gain == 0, 0, -log_p * gain).astype(g.dtype))
     slope = np.where(kept, np.exp(log_p) * one_by_one(gain)[..., None] - gain, 0).astype(g.dtype)

@@ -46,7 +46,7 @@ def categorical_hinge_own_place_left_out(g: Given) -> Answer:
     """The maximum is over the other classes only, as Crammer and Singer have it; here a 0 is among them."""
     others, slope = others_of(g)
     t = g.sign("target")
-    masked = np.where((t == 1) & (t < 1).any(axis=-1)[..., None], -np.inf, others)
+    masked = np.where((t == 1) & (t < 1).any(axis=-1, keepdims=True), -np.inf, others)
     return of_parts(g, masked.astype(g.dtype), slope)
 
 
