@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +40,6 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "smooth_l1": ("smooth_l1_loss", ("input", "target")),
     "soft_margin": ("soft_margin_loss", ("input",)),
     "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
-    "triplet_margin_with_distance": ("triplet_margin_with_distance_loss", ("anchor", "positive", "negative")),
 }
 
 _FUNCTIONAL = "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py"
@@ -72,14 +70,6 @@ DIFFERENCES = {
             checks=("invalid.broadcast_var_*",),
         ),
     ),
-    "triplet_margin_with_distance": (
-        Difference(
-            "eps (float, optional): Small value to avoid division by zero. Default: 1e-8",
-            "https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.cosine_similarity.html",
-            when="distance == 'cosine' and (norm(anchor, over=D, p=2) < 1e-8 or norm(positive, over=D, p=2) < 1e-8 "
-            "or norm(negative, over=D, p=2) < 1e-8)",
-        ),
-    ),
     "bce": (
         Difference(
             "BCELoss clamps its log function outputs to be greater than or equal to -100.",
@@ -88,9 +78,6 @@ DIFFERENCES = {
         ),
     ),
 }
-
-# Distances as torch's documentation makes them: `torch.nn.PairwiseDistance`, and the complement of the cosine.
-POWERS = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": math.inf}
 
 # How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
 REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
@@ -143,7 +130,7 @@ class Adapter:
         inputs = {name: _tensor(array, call.device) for name, array in _unpadded(call).items()}
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
-            value = function(**inputs, **_parameters(call))
+            value = function(**inputs, **call.parameters)
             gradients = _gradients(value, wrt, call)
         except (RuntimeError, NotImplementedError) as error:
             if any(refusal in str(error) for refusal in REFUSALS):
@@ -161,32 +148,10 @@ class Adapter:
             numbers = array.tolist() if array.dtype.kind in "iub" else f"${name}"
             more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
             lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
-        given = [f"{name}={name}" for name in call.inputs] + [f"{name}={x}" for name, x in _written(call).items()]
+        given = [f"{name}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in call.parameters.items()]
         lines.append(f"value = torch.nn.functional.{FUNCTIONS[call.criterion][0]}({', '.join(given)})")
         got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
         return "\n".join([*lines, f"got = {got}.tolist()"])
-
-
-def _parameters(call: Call) -> Mapping[str, Any]:
-    """A call's parameters as torch's function takes them: a distance and its eps are one function of two tensors."""
-    if "distance" not in call.parameters:
-        return call.parameters
-    kind, eps = call.parameters["distance"], call.parameters["eps"]
-    others = {name: x for name, x in call.parameters.items() if name not in ("distance", "eps")}
-    if kind == "cosine":
-        return {**others, "distance_function": lambda x, y: 1.0 - F.cosine_similarity(x, y, dim=-1)}
-    return {**others, "distance_function": torch.nn.PairwiseDistance(POWERS[kind], eps)}
-
-
-def _written(call: Call) -> Mapping[str, str]:
-    """The parameters of `_parameters`, as one writes them."""
-    found = {name: repr(x) for name, x in _parameters(call).items()}
-    if "distance_function" in found:
-        kind, eps = call.parameters["distance"], call.parameters["eps"]
-        norm = f"torch.nn.PairwiseDistance(float('{POWERS.get(kind)}'), {eps!r})"
-        cosine = "lambda x, y: 1.0 - torch.nn.functional.cosine_similarity(x, y, dim=-1)"
-        found["distance_function"] = cosine if kind == "cosine" else norm
-    return found
 
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:

@@ -295,9 +295,9 @@ def test_the_highest_of_numbers_that_float64_cannot_tell_apart_is_found() -> Non
 def test_the_largest_component_at_0_may_have_any_slope_of_its_ball() -> None:
     x = [[1.0, 2.0]]
     n = certified(
-        "triplet_margin_with_distance",
+        "triplet_margin",
         {"anchor": x, "positive": x, "negative": [[5.0, 2.0]]},
-        distance="chebyshev",
+        p=np.inf,
         eps=0.0,
         margin=5.0,
         reduction="sum",

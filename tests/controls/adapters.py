@@ -41,7 +41,6 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
-    "pairs": ("triplet_margin_with_distance",),
     "regions": ("dice", "tversky"),
     "scores": (
         "categorical_focal",

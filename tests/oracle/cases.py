@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import cases_labels, cases_pairs, cases_real, cases_regions, cases_scores
+from . import cases_labels, cases_real, cases_regions, cases_scores
 from .case import Case
 from .draws import Draw
 
@@ -13,7 +13,6 @@ _MAKERS = {
     **cases_labels.MAKERS,
     **cases_scores.MAKERS,
     **cases_regions.MAKERS,
-    **cases_pairs.MAKERS,
 }
 
 CRITERIA = tuple(sorted(_MAKERS))

@@ -72,6 +72,12 @@ def categorical_focal(g: Given) -> Answer:
     return FIRST.reduced(g, loss, {"input": slope})
 
 
+def without_shares(g: Given, kept: Array) -> Array:
+    """Lists whose scores are infinite, or all -inf: of these, softmax has no value."""
+    top = np.where(kept, g["input"], -np.inf).max(axis=-1)
+    return np.asarray(kept.any(axis=-1) & np.isinf(top))
+
+
 def _gains(g: Given) -> tuple[Array, Array]:
     """Which items count, and their relevance times their weight, 0 where they do not."""
     kept = g["mask"] == 1 if "mask" in g.inputs else np.ones(g["input"].shape, bool)
@@ -84,9 +90,12 @@ def ranking_softmax(g: Given) -> Answer:
     kept, gain = _gains(g)
     x = np.where(kept, g["input"], -np.inf).astype(g.dtype)
     apart, shares = beside(np.where(kept.any(axis=-1, keepdims=True), x, 0).astype(g.dtype))
-    loss = pairwise(np.where(gain > 0, gain * softplus(apart), 0).astype(g.dtype))
-    by_apart = np.where(gain > 0, gain * sigmoid(apart), 0).astype(g.dtype)
-    slope = pairwise(np.swapaxes(np.where(by_apart[..., None] > 0, by_apart[..., None] * shares, 0), -1, -2)) - by_apart
+    loss = pairwise(np.where(gain == 0, 0, gain * softplus(apart)).astype(g.dtype))
+    loss = np.where(without_shares(g, kept), np.nan, loss).astype(g.dtype)
+    by_apart = np.where(gain == 0, 0, gain * sigmoid(apart)).astype(g.dtype)
+    slope = (
+        pairwise(np.swapaxes(np.where(by_apart[..., None] != 0, by_apart[..., None] * shares, 0), -1, -2)) - by_apart
+    )
     return _over_lists(g, kept, loss, np.where(kept, slope, 0).astype(g.dtype))
 
 

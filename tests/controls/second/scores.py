@@ -71,6 +71,7 @@ def ranking_softmax(g: Given) -> Answer:
     lists = np.asarray(kept.any(axis=-1))
     log_p = log_softmax(np.where(lists[..., None], x, 0).astype(g.dtype))
     loss = one_by_one(np.where(gain == 0, 0, -log_p * gain).astype(g.dtype))
+    loss = np.where(np.isnan(log_p).any(axis=-1), np.nan, loss).astype(g.dtype)
     slope = np.where(kept, np.exp(log_p) * one_by_one(gain)[..., None] - gain, 0).astype(g.dtype)
     if g.parameters["reduction"] == "mean":
         count = lists.reshape(len(lists), -1).sum(axis=1).astype(g.dtype)

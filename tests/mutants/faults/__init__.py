@@ -23,7 +23,6 @@ from tests.mutants.faults import (
     soft_margins,
     sparse,
     triplet,
-    triplet_distance,
 )
 from tests.mutants.registry import MUTANTS
 
@@ -50,7 +49,6 @@ MODULES = (
     soft_margins,
     sparse,
     triplet,
-    triplet_distance,
 )
 
 __all__ = ["MODULES", "MUTANTS"]
