@@ -153,8 +153,6 @@ class Panel:
     def judge(self, control: Control, stack: Stack, numbers: Mapping[str, Numbers]) -> None:
         """Adds what `control` says to `stack` to its score."""
         score, start = self.scores.setdefault(control.name, Score()), time.perf_counter()
-        if control.binding(self.spec.name) is None:
-            return
         wrt = self._offered(control, stack)
         answers, severity, unsupported = self._answers(control, stack, wrt, numbers)
         self.seconds[control.name] += time.perf_counter() - start

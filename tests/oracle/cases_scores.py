@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .case import Case
-from .draws import Draw, Shape, plan
+from .draws import SHAPES, Draw, Shape, plan
 
 ROWS: tuple[Shape, ...] = ((4,), (3, 5), (2, 2), (1, 6), (2, 3, 2))
 
@@ -47,6 +47,59 @@ def categorical_hinge(draw: Draw) -> Iterator[Case]:
         yield Case("categorical_hinge", regime, inputs, {"reduction": reduction}, ("input",), kinks)
 
 
+def _of_labels(criterion: str) -> Callable[[Draw], Iterator[Case]]:
+    """Scores at any distance from the margin, a masked class among them."""
+
+    def make(draw: Draw) -> Iterator[Case]:
+        for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "cancelling", "saturated", "masked")):
+            x, labels = _rows(draw, "ordinary" if regime == "masked" else regime, 300)
+            if regime == "masked":
+                x = np.where((np.arange(x.shape[-1]) == 1) & (labels != 1)[..., None], -np.inf, x)
+            yield Case(criterion, regime, {"input": x, "target": labels}, {"reduction": reduction}, ("input",))
+
+    return make
+
+
+def categorical_focal(draw: Draw) -> Iterator[Case]:
+    """Scores of every kind; one label, several, or shares."""
+    for regime, reduction in plan(("ordinary", "tiny", "mixed", "cancelling", "far", "saturated")):
+        x, labels = _rows(draw, regime)
+        target = draw.one_of([1.0 * _one_hot(labels, x.shape[-1]), draw.uniform(x.shape, 0, 1), draw.bits(x.shape)])
+        options = draw.some(gamma=[None, 0.0, 0.5, 1.0, 5.0], alpha=[None, 1.0], label_smoothing=[None, None, 0.1])
+        inputs = {"input": x, "target": target}
+        if draw.one_of([True, False]):
+            inputs["weight"] = draw.decades(x.shape[-1:], -2, 2)
+        yield Case("categorical_focal", regime, inputs, {"reduction": reduction, **options}, ("input",))
+
+
+def ranking_softmax(draw: Draw) -> Iterator[Case]:
+    """Relevances of 0, 1 and between; masks that keep an item of the first list at least."""
+    for regime, reduction in plan(("ordinary", "tiny", "mixed", "cancelling", "far", "saturated")):
+        x, _ = _rows(draw, regime)
+        inputs = {"input": x, "target": draw.one_of([draw.bits(x.shape), draw.uniform(x.shape, 0, 4)])}
+        if draw.one_of([True, False]):
+            inputs["weight"] = draw.decades(x.shape, -2, 2)
+        if draw.one_of([True, False]):
+            mask = draw.integers(x.shape, 0, 1)
+            mask[(0,) * mask.ndim] = 1
+            inputs["mask"] = mask
+        yield Case("ranking_softmax", regime, inputs, {"reduction": reduction}, ("input",))
+
+
+def sparsemax(draw: Draw) -> Iterator[Case]:
+    """Scores on both sides of the joints, and a few steps from them."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "subnormal", "saturated", "joints")):
+        shape = draw.one_of(SHAPES)
+        x = draw.signs(shape) * draw.near(np.ones(shape)) if regime == "joints" else draw.numbers(shape, regime)
+        inputs = {"input": x, "target": draw.integers(shape, 0, 1)}
+        yield Case("sparsemax", regime, inputs, {"reduction": reduction}, ("input",))
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
+    "categorical_focal": categorical_focal,
     "categorical_hinge": categorical_hinge,
+    "multiclass_hinge": _of_labels("multiclass_hinge"),
+    "multiclass_perceptron": _of_labels("multiclass_perceptron"),
+    "ranking_softmax": ranking_softmax,
+    "sparsemax": sparsemax,
 }
