@@ -11,27 +11,19 @@ from conformance.formula.node import COMPARISONS
 from conformance.recipe.axes import Axes, Unprintable, expression
 from conformance.recipe.contexts import Contexts, Literal
 from conformance.recipe.kinds import Kinds, is_whole_number
+from conformance.recipe.neutral import (
+    COMPARE,
+    HARMLESS,
+    HELPED,
+    IN_PYTHON,
+    OPERATORS,
+    OVER,
+    SAME,
+    call,
+    constant,
+    trailing,
+)
 from conformance.spec.model import Spec
-
-OPERATORS: Mapping[str, type[ast.operator]] = {"+": ast.Add, "-": ast.Sub, "*": ast.Mult, "/": ast.Div, "**": ast.Pow}
-COMPARE: Mapping[str, type[ast.cmpop]] = {
-    "==": ast.Eq,
-    "!=": ast.NotEq,
-    "<": ast.Lt,
-    "<=": ast.LtE,
-    ">": ast.Gt,
-    ">=": ast.GtE,
-}
-SAME = {"exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "softplus", "abs", "stop_gradient"}
-OVER = {"sum", "mean", "max"}
-HELPED = {"xlogy", "xlog1py", "logsumexp", "norm", "ctc_log_likelihood"}
-IN_PYTHON = {"abs": "abs_of", "maximum": "larger", "minimum": "smaller"}
-HARMLESS = 1  # what a branch sees where it is not taken: neither 1/x nor log x is infinite there
-
-
-def call(name: str, *args: ast.expr) -> ast.Call:
-    """A call of neutral Python."""
-    return ast.Call(ast.Name(name), list(args), [])
 
 
 class Body:
@@ -124,7 +116,7 @@ class Body:
         if ("condition", id(node)) in self._bound:
             return ast.Name(self._bound["condition", id(node)])
         if node.op == "const":
-            return _constant(node.value)
+            return constant(node.value)
         if node.op == "name":
             return self._name(str(node.value))
         if node.op == "size":
@@ -173,9 +165,8 @@ class Body:
             return self._pick(node)
         if op in HELPED:
             return self._helped(node)
-        args = [self._of(node, arg) for arg in reversed(node.args)][
-            ::-1
-        ]  # what names a condition, before the condition
+        args = [self._of(node, arg) for arg in reversed(node.args)]  # what names a condition, before the condition
+        args.reverse()
         if op in {"and", "or"}:
             return ast.BinOp(args[0], ast.BitAnd() if op == "and" else ast.BitOr(), args[1])
         if op == "not":
@@ -298,17 +289,4 @@ class Body:
 
     def _trailing(self, tree: ast.expr, last: str) -> ast.expr:
         """An array whose last axis is `last`, with an axis of size 1 for each one behind it in the frame."""
-        number = self.axes.number(last, self.axes.frame)
-        if number == "-1":
-            return tree
-        if number.lstrip("-").isdigit():
-            return ast.Subscript(tree, expression(f"(..., {', '.join(['None'] * (-1 - int(number)))})"))
-        shape = f"*{tree.id}.shape" if isinstance(tree, ast.Name) else "-1"
-        return call("reshape", tree, expression(f"({shape}, *[1] * (-1 - {number}))"))
-
-
-def _constant(value: int | float | str | None) -> ast.expr:
-    for text, known in {"math.inf": math.inf, "-math.inf": -math.inf, "math.pi": math.pi}.items():
-        if value == known:
-            return expression(text)
-    return expression("math.nan") if value != value else ast.Constant(value)
+        return trailing(tree, self.axes.number(last, self.axes.frame))

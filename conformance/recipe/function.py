@@ -10,9 +10,10 @@ from textwrap import indent, wrap
 from conformance import __version__
 from conformance.formula import Builder, Node, parse_expression, parse_program
 from conformance.recipe.axes import Unprintable, expression
-from conformance.recipe.body import Body, call
+from conformance.recipe.body import Body
 from conformance.recipe.dialect import Dialect
 from conformance.recipe.helpers import HELPERS
+from conformance.recipe.neutral import call
 from conformance.spec.model import Input, Param, Spec
 
 __all__ = ["Unprintable", "recipe"]
