@@ -16,7 +16,7 @@ from conformance import Call, Unsupported, load_adapter
 from conformance.adapter.formula import function_of
 from conformance.cases.case import Stack
 from conformance.cli import main
-from conformance.formula import Builder, parse_expression
+from conformance.formula import Builder, Node, dims_of, parse_expression
 from conformance.formula.node import walk
 from conformance.recipe import DIALECTS, Unprintable, recipe
 from conformance.recipe.contexts import Contexts
@@ -129,14 +129,43 @@ def test_without_the_cut_the_gradient_is_poisoned() -> None:
     assert torch.autograd.grad(value, x)[0].isnan().all()
 
 
+def cuts_of(root: Node) -> Contexts:
+    """For inputs x and y of one axis, C."""
+    static = {id(node) for node in walk(root) if node.op == "const"}
+    dims = {"x": ("C",), "y": ("C",)}
+    return Contexts([root], static, set(), dims, lambda node: frozenset(dims_of(node, dims, lambda dim: (dim,))))
+
+
 def test_cuts_are_made_where_a_slope_may_be_infinite_and_nowhere_else() -> None:
     root = parse_expression("where(x > 0, log(x) + y, 2 * y)", Builder())
-    contexts = Contexts([root], {id(n) for n in walk(root) if n.op == "const"}, set(), ("x", "y"))
+    contexts = cuts_of(root)
     (condition, plus, double) = root.args
     (log, y) = plus.args
     assert contexts.cut(log, log.args[0]) == ((condition, True),)
     assert contexts.cut(plus, y) == ()
     assert contexts.cut(double, y) == ()
+
+
+@pytest.mark.parametrize("gathered", ["rename(x, C, K)", "max(x, over=C)", "sum(x)"])
+def test_a_cut_is_made_above_what_looks_at_other_places(gathered: str) -> None:
+    """x at C is not what y > 0 at C speaks of: a copy of x, or a maximum, sees it from all other places."""
+    root = parse_expression(f"sum(where(y > 0, exp({gathered} - x), 0), over=C)", Builder())
+    contexts = cuts_of(root)
+    (where,) = root.args
+    condition, (minus,) = where.args[0], where.args[1].args
+    copy, x = minus.args
+    assert contexts.cut(minus, copy) == contexts.cut(minus, x) == ((condition, True),)
+    assert contexts.cut(copy, x) == ()
+
+
+def test_a_sigmoid_keeps_its_slope_where_it_is_nearly_1() -> None:
+    torch = pytest.importorskip("torch")
+    namespace: dict[str, Any] = {}
+    exec(recipe(SPECS["dice"], DIALECTS["torch"]), namespace)
+    x = torch.tensor([-800.0, -50, 0, 50, 800], dtype=torch.float64, requires_grad=True)
+    got = torch.autograd.grad(namespace["_sigmoid"](x).sum(), x)[0].numpy()
+    small = 1.9287498479639178e-22  # exp(-50) / (1 + exp(-50))^2, as exp(-50) is 1.92874984796391778e-22
+    np.testing.assert_allclose(got, [0, small, 0.25, small, 0], rtol=1e-15, atol=0)
 
 
 @pytest.mark.parametrize("criterion", ["soft_margin", "triplet_margin", "cross_entropy", "ctc"])

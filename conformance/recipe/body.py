@@ -41,7 +41,7 @@ class Body:
         self._names = {id(node): name for name, node in reversed(list(names.items()))}
         self.kinds = Kinds(spec, roots)
         self.axes = Axes(spec, self.kinds.dims_used())
-        self._contexts = Contexts(roots, self.kinds.static, self.kinds.whole, spec.differentiable)
+        self._contexts = Contexts(roots, self.kinds.static, self.kinds.whole, spec.differentiable, self.kinds.dims)
         self._bound: dict[object, str] = {}
         self._taken: set[str] = {*spec.inputs, *spec.params, *names}
 

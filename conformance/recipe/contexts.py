@@ -8,31 +8,39 @@ to be done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from conformance.formula import Node
 from conformance.formula.derivatives import RULES
-from conformance.formula.node import walk
+from conformance.formula.node import REDUCTIONS, walk
 
 Literal = tuple[Node, bool]  # a condition, and whether it holds
 Context = frozenset[Literal]
 CLEAN = {"+", "-", "neg", "where", "pick", "sum", "mean", "rename", "maximum", "minimum"}  # their slopes are finite
+ELSEWHERE = REDUCTIONS | {"rename", "log_softmax", "leading"}  # they look at all of an axis
 
 
 class Contexts:
-    """For each node of some trees, the conditions without which nothing looks at it.
+    """For each node of some trees, the conditions without which nothing looks at it, nor at its arguments: of what a
+    node gathers from other places along an axis, a condition along that axis says nothing.
 
     Args:
         roots: the trees.
         static: the ids of nodes that are numbers of Python, known before anything is computed.
         whole: the ids of nodes that are finite, whatever the data: integers.
         differentiable: the names of the inputs that gradients go to.
+        dims: the dims of a node's result.
     """
 
     def __init__(
-        self, roots: Sequence[Node], static: Collection[int], whole: Collection[int], differentiable: Collection[str]
+        self,
+        roots: Sequence[Node],
+        static: Collection[int],
+        whole: Collection[int],
+        differentiable: Collection[str],
+        dims: Callable[[Node], frozenset[str]],
     ) -> None:
-        self._static, self._whole = static, whole
+        self._static, self._whole, self._dims = static, whole, dims
         self._every = tuple(walk(Node("roots", tuple(roots))))[:-1]
         self._carries: set[int] = set()
         for node in self._every:
@@ -48,13 +56,20 @@ class Contexts:
 
     def _spread(self, node: Node) -> None:
         for child, added in self._edges(node):
-            context = self._of(node) | added
+            context = frozenset(item for item in self._of(node) | added if not self._mixes(child, item[0]))
             before = self._context.get(id(child), context)
             self._context[id(child)] = frozenset() if child.op == "name" else before & context
         for child, _ in self._edges(node):
             if id(child) in self._carries and id(node) in self._carries & self._live:
                 self._live.add(id(child))
                 self._tainted[id(child)] = self._tainted.get(id(child), frozenset()) | self._sent(node, child)
+
+    def _mixes(self, node: Node, condition: Node) -> bool:
+        """Whether a node looks at places of its arguments other than the one that the condition speaks of."""
+        if node.op in ELSEWHERE:
+            dims = self._dims(condition)
+            return bool(dims if node.over is None else dims & set(node.over))
+        return False
 
     def _of(self, node: Node) -> Context:
         return self._context.get(id(node), frozenset())

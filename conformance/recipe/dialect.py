@@ -43,6 +43,13 @@ class _Translator(ast.NodeTransformer):
         held = [text if isinstance(arg, _ATOMS) else f"({text})" for arg, text in zip(node.args, texts, strict=True)]
         return ast.parse(self._words[node.func.id].format(*held), mode="eval").body
 
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        """-(-x) is x."""
+        inner = node.operand
+        if isinstance(node.op, ast.USub) and isinstance(inner, ast.UnaryOp) and isinstance(inner.op, ast.USub):
+            return self.visit(inner.operand)  # type: ignore[no-any-return]
+        return self.generic_visit(node)
+
 
 # What is worked out before there are arrays is Python in every dialect.
 PYTHON = {"abs_of": "abs({0})", "larger": "max({0}, {1})", "smaller": "min({0}, {1})"}

@@ -19,7 +19,7 @@ JAX = Dialect(
     array="jax.Array",
     words={
         **_under("jnp", "abs", "exp", "expm1", "log", "log1p", "sqrt", "maximum", "minimum", "isfinite"),
-        **_under("jax.nn", "sigmoid", "softplus"),
+        **_under("jax.nn", "softplus"),
         "where": "jnp.where({0}, {1}, {2})",
         "stop_gradient": "jax.lax.stop_gradient({0})",
         "sum": "jnp.sum({0}, axis={1}, keepdims=True)",
@@ -54,7 +54,7 @@ TORCH = Dialect(
     imports={"math": "import math", "torch": "import torch", "F": "import torch.nn.functional as F"},
     array="torch.Tensor",
     words={
-        **_under("torch", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "isfinite"),
+        **_under("torch", "abs", "exp", "expm1", "log", "log1p", "sqrt", "isfinite"),
         "softplus": "-F.logsigmoid(-{0})",  # F.softplus gives up at 20
         "maximum": "torch.clamp({0}, min={1})",
         "minimum": "torch.clamp({0}, max={1})",
@@ -92,7 +92,7 @@ TENSORFLOW = Dialect(
     imports={"math": "import math", "tf": "import tensorflow as tf"},
     array="tf.Tensor",
     words={
-        **_under("tf", "abs", "exp", "sqrt", "sigmoid", "maximum", "minimum", "stop_gradient"),
+        **_under("tf", "abs", "exp", "sqrt", "maximum", "minimum", "stop_gradient"),
         **_under("tf.math", "expm1", "log", "log1p", "softplus"),
         "isfinite": "tf.math.is_finite({0})",
         "where": "tf.where({0}, {1}, {2})",

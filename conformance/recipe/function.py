@@ -143,15 +143,15 @@ class _Neutral:
         axes, like = self.body.axes, next(n for n, item in self.spec.inputs.items() if item.dtype == "float")
         anchor = axes.anchor
         for name, item in self.spec.inputs.items():
-            if item.dtype == "int":
-                yield f"{name} = whole({name})"
-            if item is anchor:
-                continue
             shared = tuple(dim for dim in item.shape if dim in anchor.shape)
             wanted = axes.part(shared, anchor)
             if item.default is not None:
                 yield f"if {name} is None:"
                 yield f"    {name} = full({wanted}, {item.default!r}, {like})"
+            if item.dtype == "int":
+                yield f"{name} = whole({name})"
+            if item is anchor:
+                continue
             if "without_last" in item.broadcast:
                 yield f"if {name}.ndim == {anchor.name}.ndim - 1:"
                 yield f"    {name} = {name}[..., None]"

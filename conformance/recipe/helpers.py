@@ -1,7 +1,8 @@
 """Helper functions that are printed with the code that uses them, in neutral terms.
 
 A framework's own function stands in a dialect's table instead where it is right: these are here since autodiff of the
-frameworks' own is not (0/0 where nothing is summed, 0 where a factor is 0), or since they have none.
+frameworks' own is not (0/0 where nothing is summed, 0 where a factor is 0, 1 - y where y rounds to 1), or since they
+have none.
 """
 
 from __future__ import annotations
@@ -9,6 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 HELPERS: Mapping[str, str] = {
+    "_sigmoid": '''
+def _sigmoid(x):
+    """1 / (1 + exp(-x)). The frameworks' own has the slope y (1 - y), which is 0 where y rounds to 1."""
+    small = exp(where(x < 0, x, -x))
+    return where(x < 0, small, 1) / (1 + small)
+''',
     "_xlogy": '''
 def _xlogy(x, y):
     """x log y, which is 0 where x is 0."""

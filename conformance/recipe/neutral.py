@@ -17,9 +17,9 @@ COMPARE: Mapping[str, type[ast.cmpop]] = {
     ">": ast.Gt,
     ">=": ast.GtE,
 }
-SAME = {"exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "softplus", "abs", "stop_gradient"}
+SAME = {"exp", "expm1", "log", "log1p", "sqrt", "softplus", "abs", "stop_gradient"}
 OVER = {"sum", "mean", "max"}
-HELPED = {"xlogy", "xlog1py", "logsumexp", "norm", "ctc_log_likelihood"}
+HELPED = {"sigmoid", "xlogy", "xlog1py", "logsumexp", "norm", "ctc_log_likelihood"}
 IN_PYTHON = {"abs": "abs_of", "maximum": "larger", "minimum": "smaller"}
 HARMLESS = 1  # what a branch sees where it is not taken: neither 1/x nor log x is infinite there
 
