@@ -21,6 +21,7 @@ from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.suite.conclusion import concluded
 from conformance.suite.findings import finding_of
+from conformance.suite.formula import in_mode
 from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
 from conformance.verdict.compare import AGREES, FAILS, UNDECIDED, Judged, by_yardstick, judge
@@ -53,9 +54,11 @@ class CellJudge:
     @cached_property
     def careful(self) -> Adapter:
         """The adapter for calls that may crash: in a worker, if there is one to be had."""
-        adapter = self.adapter if self.isolated is None else self.isolated.adapter
-        self.warnings |= set() if self.isolated is None else {self.isolated.warning} - {""}
-        return adapter
+        if self.isolated is None:
+            return self.adapter
+        adapter = self.isolated.adapter
+        self.warnings |= {self.isolated.warning} - {""}
+        return in_mode(adapter, self.spec, self.cell.mode, self.environment)
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
@@ -106,13 +109,17 @@ class CellJudge:
         numbers, judged = judge_answers()
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
-            coverage = Coverage(self.known, self.spec, stack, wrt)
+            coverage = self.coverage(stack, wrt)
             self._tally_changes(stack, coverage, answers)
             for output in ("value", *wrt):
                 if own is not None and judged[output].vacuous.any():
                     judged[output] = by_yardstick(judged[output], own.proven(output), FORMATS[stack.dtype])
                 self._tally_output(stack, coverage, output, numbers[output], judged[output], answers, own)
             return {check_of_output(output): _badness(judged[output]) for output in ("value", *wrt)}
+
+    def coverage(self, stack: Stack, wrt: Sequence[str]) -> Coverage:
+        """What the known differences say of a stack."""
+        return Coverage(self.known, self.spec, stack, wrt, self.environment.flushes_subnormals)
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
