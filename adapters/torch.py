@@ -38,6 +38,7 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "nll_2d": ("nll_loss", ("input",)),
     "poisson_nll": ("poisson_nll_loss", ("input", "target")),
     "smooth_l1": ("smooth_l1_loss", ("input", "target")),
+    "soft_cross_entropy": ("cross_entropy", ("input", "target", "weight")),
     "soft_margin": ("soft_margin_loss", ("input",)),
     "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
 }

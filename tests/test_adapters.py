@@ -43,6 +43,7 @@ CASES: dict[str, tuple[Arrays, dict[str, Any], str]] = {
         {"ignore_index": 3, "label_smoothing": 0.25},
         "input",
     ),
+    "soft_cross_entropy": (pair(weight=real(4)), {"label_smoothing": 0.25}, "input target weight"),
     "bce": (pair(weight=real(*SHAPE)), {}, "input target"),
     "bce_with_logits": (pair(weight=real(*SHAPE), pos_weight=real(4)), {}, "input target"),
     "kl_div": (pair(), {"log_target": True}, "input target"),

@@ -42,6 +42,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
     "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile"),
+    "vectors": ("soft_cross_entropy",),
 }
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import cases_labels, cases_pointwise, cases_real
+from . import cases_labels, cases_pointwise, cases_real, cases_vectors
 from .case import Case
 from .draws import Draw
 
-_MAKERS = {**cases_real.MAKERS, **cases_labels.MAKERS, **cases_pointwise.MAKERS}
+_MAKERS = {**cases_real.MAKERS, **cases_labels.MAKERS, **cases_pointwise.MAKERS, **cases_vectors.MAKERS}
 
 CRITERIA = tuple(sorted(_MAKERS))
 

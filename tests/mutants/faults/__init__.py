@@ -19,6 +19,7 @@ from tests.mutants.faults import (
     regression,
     smoothing,
     soft_margins,
+    soft_targets,
     triplet,
 )
 from tests.mutants.registry import MUTANTS
@@ -42,6 +43,7 @@ MODULES = (
     regression,
     smoothing,
     soft_margins,
+    soft_targets,
     triplet,
 )
 
