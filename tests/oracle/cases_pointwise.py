@@ -51,9 +51,26 @@ def quantile(draw: Draw) -> Iterator[Case]:
         yield Case("quantile", regime, inputs, parameters, ("input", "target"), kinks)
 
 
+def msle(draw: Draw) -> Iterator[Case]:
+    """Positive numbers on both sides of eps; `cancelling` are close, `lopsided` far apart."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "cancelling", "lopsided", "near_eps", "zero")):
+        shape = draw.one_of(SHAPES)
+        kind = {"lopsided": "tiny", "near_eps": "ordinary", "zero": "ordinary"}.get(regime, regime)
+        x, t = (np.abs(a) for a in draw.pair(shape, kind))
+        options = draw.some(eps=[None, 1e-7, 0.125])
+        if regime == "lopsided":
+            t = draw.decades(shape, 0, 300)
+        elif regime == "near_eps":
+            x = draw.near(np.full(shape, options.setdefault("eps", 0.125)))
+        elif regime == "zero":
+            x = np.zeros(shape)
+        yield Case("msle", regime, {"input": x, "target": t}, {"reduction": reduction, **options}, ("input", "target"))
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "log_cosh": log_cosh,
     "hinge": _hinge("hinge", ("input",)),
+    "msle": msle,
     "quantile": quantile,
     "squared_hinge": _hinge("squared_hinge", (), 150),
 }

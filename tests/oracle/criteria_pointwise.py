@@ -51,6 +51,22 @@ def quantile(input: Scalars, target: Scalars, quantile: float = 0.5, reduction: 
     return reduced(each(input.shape, term), reduction)
 
 
+def _at_least(x: Scalar, bound: arb) -> Scalar:
+    """max(x, bound) of an x that is not negative: x itself, or the bound itself."""
+    return x if bound.is_zero() or sign(x - bound) > 0 else bound
+
+
+def msle(input: Scalars, target: Scalars, eps: float = 0.0, reduction: str = "mean") -> Scalars:
+    """(log(1 + max(x, eps)) - log(1 + max(t, eps)))^2."""
+    e = arb(eps)
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        gap = log(1 + _at_least(input[at], e)) - log(1 + _at_least(target[at], e))
+        return gap * gap
+
+    return reduced(each(input.shape, term), reduction)
+
+
 FORMULAS: dict[str, Callable[..., Scalars]] = {
     function.__name__: function
     for function in (
@@ -58,5 +74,6 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
         hinge,
         squared_hinge,
         quantile,
+        msle,
     )
 }

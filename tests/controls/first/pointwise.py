@@ -39,3 +39,12 @@ def quantile(g: Given) -> Answer:
     loss = q * np.maximum(error, 0) + (1 - q) * np.maximum(-error, 0)
     slope = np.where(error > 0, q, np.where(error < 0, q - 1, 0))
     return FIRST.reduced(g, loss, {"input": -slope, "target": slope})
+
+
+def msle(g: Given) -> Answer:
+    eps = g.real("eps")
+    x, t = np.maximum(g["input"], eps), np.maximum(g["target"], eps)
+    gap = np.where(x >= t, np.log1p((x - t) / (1 + t)), -np.log1p((t - x) / (1 + x)))
+    by_input = np.where((g["input"] > eps) | (eps == 0), 2 * gap / (1 + x), 0)
+    by_target = np.where((g["target"] > eps) | (eps == 0), -2 * gap / (1 + t), 0)
+    return FIRST.reduced(g, gap * gap, {"input": by_input, "target": by_target})

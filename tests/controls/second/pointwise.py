@@ -48,3 +48,13 @@ def quantile(g: Given) -> Answer:
     loss = np.where(low, (t - x) * q, (x - t) * (1 - q)).astype(g.dtype)
     slope = np.where(low, -q, 1 - q).astype(g.dtype)
     return SECOND.reduced(g, loss, {"input": slope, "target": -slope})
+
+
+def msle(g: Given) -> Answer:
+    """The difference of two logarithms, which of close numbers cancel."""
+    eps = g.real("eps")
+    raised = {name: np.where(g[name] < eps, eps, g[name]) for name in ("input", "target")}
+    gap = np.log1p(raised["input"]) - np.log1p(raised["target"])
+    twice = {"input": gap + gap, "target": -(gap + gap)}
+    slopes = {name: np.where(g[name] < eps, 0, twice[name] / (1 + raised[name])) for name in raised}
+    return SECOND.reduced(g, np.square(gap), slopes)
