@@ -67,9 +67,28 @@ def msle(draw: Draw) -> Iterator[Case]:
         yield Case("msle", regime, {"input": x, "target": t}, {"reduction": reduction, **options}, ("input", "target"))
 
 
+def mape(draw: Draw) -> Iterator[Case]:
+    """Targets on both sides of eps; `small` predictions are nothing beside them."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "cancelling", "small", "near_eps", "zero")):
+        shape = draw.one_of(SHAPES)
+        kind = {"small": "tiny", "near_eps": "ordinary", "zero": "ordinary"}.get(regime, regime)
+        x, t = draw.pair(shape, kind, 150)
+        options = draw.some(eps=[None, 0.125], scale=[None, 1.0])
+        if regime == "small":
+            t = draw.numbers(shape, "ordinary")
+        elif regime == "near_eps":
+            t = draw.signs(shape) * draw.near(np.full(shape, options.get("eps", 1e-7)))
+        elif regime == "zero":
+            t = np.zeros(shape)
+        kinks = ("target",) if regime == "zero" else ()
+        inputs = {"input": x, "target": t}
+        yield Case("mape", regime, inputs, {"reduction": reduction, **options}, ("input", "target"), kinks)
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "log_cosh": log_cosh,
     "hinge": _hinge("hinge", ("input",)),
+    "mape": mape,
     "msle": msle,
     "quantile": quantile,
     "squared_hinge": _hinge("squared_hinge", (), 150),

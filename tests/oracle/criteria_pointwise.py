@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flint import arb
 
 from .reduction import each, reduced
-from .scalars import ZERO, Scalar, Scalars, exp, log, positive_part, sign
+from .scalars import ZERO, Scalar, Scalars, absolute, exp, log, positive_part, sign
 
 
 def log_cosh(input: Scalars, target: Scalars, reduction: str = "mean") -> Scalars:
@@ -67,6 +67,15 @@ def msle(input: Scalars, target: Scalars, eps: float = 0.0, reduction: str = "me
     return reduced(each(input.shape, term), reduction)
 
 
+def mape(input: Scalars, target: Scalars, eps: float = 1e-7, scale: float = 100.0, reduction: str = "mean") -> Scalars:
+    """100 |x - t| / max(|t|, eps)."""
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        return arb(scale) * absolute(input[at] - target[at]) / _at_least(absolute(target[at]), arb(eps))
+
+    return reduced(each(input.shape, term), reduction)
+
+
 FORMULAS: dict[str, Callable[..., Scalars]] = {
     function.__name__: function
     for function in (
@@ -75,5 +84,6 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
         squared_hinge,
         quantile,
         msle,
+        mape,
     )
 }

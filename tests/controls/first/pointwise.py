@@ -48,3 +48,15 @@ def msle(g: Given) -> Answer:
     by_input = np.where((g["input"] > eps) | (eps == 0), 2 * gap / (1 + x), 0)
     by_target = np.where((g["target"] > eps) | (eps == 0), -2 * gap / (1 + t), 0)
     return FIRST.reduced(g, gap * gap, {"input": by_input, "target": by_target})
+
+
+def mape(g: Given) -> Answer:
+    """Between a prediction of less than half of the target and another, 1 - x/t is the better form."""
+    x, t, eps, scale = g["input"], g["target"], g.real("eps"), g.real("scale")
+    base = np.maximum(np.abs(t), eps)
+    small = (2 * np.abs(x) <= np.abs(t)) & (np.abs(t) > eps)
+    ratio = np.where(small, 1 - x / t, np.abs((x - t) / base))
+    away = np.where(small, -np.sign(t), np.sign(x - t)).astype(g.dtype)
+    alone = -away * (scale / base)  # of a target that moves the error only
+    by_target = np.where(np.abs(t) > eps, -away * scale * (x / base / t), alone)
+    return FIRST.reduced(g, scale * ratio, {"input": away * (scale / base), "target": by_target})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import SECOND, Answer, Array, Given
+from tests.controls.parts import SECOND, Answer, Array, Given, weighted
 
 
 def log_cosh(g: Given) -> Answer:
@@ -58,3 +58,15 @@ def msle(g: Given) -> Answer:
     twice = {"input": gap + gap, "target": -(gap + gap)}
     slopes = {name: np.where(g[name] < eps, 0, twice[name] / (1 + raised[name])) for name in raised}
     return SECOND.reduced(g, np.square(gap), slopes)
+
+
+def mape(g: Given) -> Answer:
+    """The error over the base, and the derivative of a quotient as textbooks have it."""
+    error, eps, scale = g["input"] - g["target"], g.real("eps"), g.real("scale")
+    size = np.abs(g["target"])
+    base = np.where(size < eps, eps, size)
+    loss = np.abs(error) / base * scale
+    side = np.where(error >= 0, 1, -1).astype(g.dtype)
+    turned = np.where(size < eps, 0, np.copysign(np.abs(error) / base, g["target"])).astype(g.dtype)
+    slope = scale / base  # infinite beside a tiny target, of which there may be nothing
+    return SECOND.reduced(g, loss, {"input": side * slope, "target": -weighted(side + turned, slope)})
