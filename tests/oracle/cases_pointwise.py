@@ -85,11 +85,22 @@ def mape(draw: Draw) -> Iterator[Case]:
         yield Case("mape", regime, inputs, {"reduction": reduction, **options}, ("input", "target"), kinks)
 
 
+def perceptron(draw: Draw) -> Iterator[Case]:
+    """Scores and labels of both signs; `tied` ones are 0."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "subnormal", "tied")):
+        shape = draw.one_of(SHAPES)
+        x = np.zeros(shape) if regime == "tied" else draw.numbers(shape, regime)
+        inputs = {"input": x, "target": draw.signs(shape)}
+        kinks = ("input",) if regime == "tied" else ()
+        yield Case("perceptron", regime, inputs, {"reduction": reduction}, ("input",), kinks)
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "log_cosh": log_cosh,
     "hinge": _hinge("hinge", ("input",)),
     "mape": mape,
     "msle": msle,
+    "perceptron": perceptron,
     "quantile": quantile,
     "squared_hinge": _hinge("squared_hinge", (), 150),
 }

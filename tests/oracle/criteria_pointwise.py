@@ -40,6 +40,11 @@ def squared_hinge(input: Scalars, target: Scalars, zero_one: bool = False, reduc
     return reduced(each(input.shape, term), reduction)
 
 
+def perceptron(input: Scalars, target: Scalars, reduction: str = "mean") -> Scalars:
+    """max(0, -y x)."""
+    return reduced(each(input.shape, lambda at: positive_part(-_lead(input, target, at))), reduction)
+
+
 def quantile(input: Scalars, target: Scalars, quantile: float = 0.5, reduction: str = "mean") -> Scalars:
     """d (q - [d < 0]), d = t - x."""
     q = arb(quantile)
@@ -82,6 +87,7 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
         log_cosh,
         hinge,
         squared_hinge,
+        perceptron,
         quantile,
         msle,
         mape,

@@ -34,6 +34,12 @@ def squared_hinge(g: Given) -> Answer:
     return FIRST.reduced(g, short * short, {"input": -2 * label * short})
 
 
+def perceptron(g: Given) -> Answer:
+    label = _label(g)
+    short = -label * g["input"]
+    return FIRST.reduced(g, np.maximum(short, 0), {"input": np.where(short > 0, -label, 0)})
+
+
 def quantile(g: Given) -> Answer:
     error, q = g["target"] - g["input"], g.real("quantile")
     loss = q * np.maximum(error, 0) + (1 - q) * np.maximum(-error, 0)

@@ -41,6 +41,15 @@ def squared_hinge(g: Given) -> Answer:
     return SECOND.reduced(g, np.square(kept), {"input": -(kept + kept)})
 
 
+def perceptron(g: Given) -> Answer:
+    """The size of a score whose sign is not its label's."""
+    x = g["input"]
+    up = g["target"] == 1
+    right = np.where(up, x > 0, x < 0)
+    slope = np.where(right, 0, np.where(up, -1, 1)).astype(g.dtype)
+    return SECOND.reduced(g, np.where(right, 0, np.abs(x)), {"input": slope})
+
+
 def quantile(g: Given) -> Answer:
     """Each side by itself: of two numbers, nothing is multiplied by 0."""
     x, t, q = g["input"], g["target"], g.real("quantile")
