@@ -41,7 +41,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
-    "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile", "msle", "mape", "perceptron"),
+    "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile", "msle", "mape", "sigmoid_focal", "perceptron"),
     "vectors": ("soft_cross_entropy",),
 }
 

@@ -85,6 +85,18 @@ def mape(draw: Draw) -> Iterator[Case]:
         yield Case("mape", regime, inputs, {"reduction": reduction, **options}, ("input", "target"), kinks)
 
 
+def sigmoid_focal(draw: Draw) -> Iterator[Case]:
+    """Logits of every size, labels hard or soft."""
+    for regime, reduction in plan(("ordinary", "tiny", "mixed", "subnormal", "saturated", "far")):
+        shape = draw.one_of(SHAPES)
+        x = draw.numbers(shape, regime)
+        x = np.clip(x, -1e4, 1e4)
+        target = draw.one_of([draw.uniform(shape, 0, 1), draw.bits(shape)])
+        options = draw.some(gamma=[None, 0.0, 1.0, 0.5, 3.25], alpha=[None, 0.75, 1.0], balanced=[None, False])
+        inputs = {"input": x, "target": target}
+        yield Case("sigmoid_focal", regime, inputs, {"reduction": reduction, **options}, ("input",))
+
+
 def perceptron(draw: Draw) -> Iterator[Case]:
     """Scores and labels of both signs; `tied` ones are 0."""
     for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "subnormal", "tied")):
@@ -102,5 +114,6 @@ MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "msle": msle,
     "perceptron": perceptron,
     "quantile": quantile,
+    "sigmoid_focal": sigmoid_focal,
     "squared_hinge": _hinge("squared_hinge", (), 150),
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flint import arb
 
 from .reduction import each, reduced
-from .scalars import ZERO, Scalar, Scalars, absolute, exp, log, positive_part, sign
+from .scalars import ZERO, Scalar, Scalars, absolute, exp, log, positive_part, power, sign
 
 
 def log_cosh(input: Scalars, target: Scalars, reduction: str = "mean") -> Scalars:
@@ -81,6 +81,28 @@ def mape(input: Scalars, target: Scalars, eps: float = 1e-7, scale: float = 100.
     return reduced(each(input.shape, term), reduction)
 
 
+def sigmoid_focal(
+    input: Scalars,
+    target: Scalars,
+    alpha: float = 0.25,
+    balanced: bool = True,
+    gamma: float = 2.0,
+    reduction: str = "mean",
+) -> Scalars:
+    """-a (1 - p_t)^gamma (t log p + (1 - t) log(1 - p)), p the logistic function, 1 - p_t = t (1 - p) + (1 - t) p."""
+    share = arb(alpha)
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        x, t = input[at], target[at]
+        wrong, right = 1 / (1 + exp(x)), 1 / (1 + exp(-x))
+        missed = t * wrong + (1 - t) * right
+        entropy = -(t * log(right) + (1 - t) * log(wrong))
+        weight = share * t + (1 - share) * (1 - t) if balanced else arb(1)
+        return weight * entropy * (power(missed, gamma) if gamma else 1)
+
+    return reduced(each(input.shape, term), reduction)
+
+
 FORMULAS: dict[str, Callable[..., Scalars]] = {
     function.__name__: function
     for function in (
@@ -91,5 +113,6 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
         quantile,
         msle,
         mape,
+        sigmoid_focal,
     )
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import FIRST, Answer, Array, Given
+from tests.controls.first.elementwise import sigmoid, softplus
+from tests.controls.parts import FIRST, Answer, Array, Given, weighted
 
 
 def log_cosh(g: Given) -> Answer:
@@ -66,3 +67,23 @@ def mape(g: Given) -> Answer:
     alone = -away * (scale / base)  # of a target that moves the error only
     by_target = np.where(np.abs(t) > eps, -away * scale * (x / base / t), alone)
     return FIRST.reduced(g, scale * ratio, {"input": away * (scale / base), "target": by_target})
+
+
+def focal_parts(g: Given) -> tuple[Array, Array, Array, Array]:
+    """The logarithm of 1 - p_t and the cross-entropy, and the slopes of both; a label that is 0 or 1 has one term."""
+    x, t = g["input"], g["target"]
+    p, q = sigmoid(x), sigmoid(-x)
+    between = t * q + (1 - t) * p
+    missed = np.where(t == 1, -softplus(x), np.where(t == 0, -softplus(-x), np.log(between)))
+    by_x = np.where(t == 1, -p, np.where(t == 0, q, (1 - 2 * t) * (p * q) / between))
+    entropy = np.where(t > 0, t * softplus(-x), 0) + np.where(t < 1, (1 - t) * softplus(x), 0)
+    return missed, entropy, by_x, (1 - t) * p - t * q
+
+
+def sigmoid_focal(g: Given) -> Answer:
+    missed, entropy, by_x, slope = focal_parts(g)
+    t, gamma, alpha = g["target"], g.real("gamma"), g.real("alpha")
+    focus = np.exp(gamma * missed) if gamma > 0 else np.ones_like(missed)
+    w = alpha * t + (1 - alpha) * (1 - t) if g.parameters["balanced"] else np.ones_like(t)
+    moved = np.where(by_x == 0, 0, gamma * by_x * entropy)
+    return FIRST.reduced(g, weighted(w, focus * entropy), {"input": w * (focus * (moved + slope))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.controls.parts import SECOND, Answer, Array, Given, weighted
+from tests.controls.second.elementwise import sigmoid, softplus
 
 
 def log_cosh(g: Given) -> Answer:
@@ -79,3 +80,21 @@ def mape(g: Given) -> Answer:
     turned = np.where(size < eps, 0, np.copysign(np.abs(error) / base, g["target"])).astype(g.dtype)
     slope = scale / base  # infinite beside a tiny target, of which there may be nothing
     return SECOND.reduced(g, loss, {"input": side * slope, "target": -weighted(side + turned, slope)})
+
+
+def sigmoid_focal(g: Given) -> Answer:
+    """The power of 1 - p_t itself, and one softplus on the side of a label."""
+    x, t, gamma, alpha = g["input"], g["target"], g.real("gamma"), g.real("alpha")
+    z = np.where(t == 1, -x, x)
+    hard = (t == 0) | (t == 1)
+    miss, hit = sigmoid(z), sigmoid(-z)
+    missed = np.where(hard, miss, t * hit + (1 - t) * miss)
+    entropy = np.where(hard, softplus(z), softplus(x) - t * np.where(hard, 0, x))
+    slope = np.where(hard, miss, (1 - t) * miss - t * hit)
+    relative = np.where(hard, hit, (1 - t - t) * miss * hit / missed)
+    turned = np.where(t == 1, -1, 1).astype(g.dtype)
+    focus = np.power(missed, gamma)
+    w = np.where(t == 1, alpha, np.where(t == 0, 1 - alpha, alpha * t + (1 - alpha) * (1 - t)))
+    w = (w if g.parameters["balanced"] else np.ones_like(x)).astype(g.dtype)
+    by_focus = weighted(relative * gamma, entropy)
+    return SECOND.reduced(g, weighted(w * focus, entropy), {"input": turned * w * focus * (by_focus + slope)})
