@@ -42,7 +42,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
     "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile", "msle", "mape", "sigmoid_focal", "perceptron"),
-    "vectors": ("soft_cross_entropy",),
+    "vectors": ("soft_cross_entropy", "cosine_similarity"),
 }
 
 

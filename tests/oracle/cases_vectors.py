@@ -9,7 +9,8 @@ import numpy as np
 
 from .case import Case
 from .cases_labels import SCORES, _class_weight, _scores, _shapes
-from .draws import Draw, Shape, plan
+from .cases_real import ROWS
+from .draws import PAIRS, Draw, Shape, plan
 
 SHAPES: tuple[Shape, ...] = ((1,), (4,), (3, 5), (1, 2), (2, 3, 2), (1, 3, 2, 2), (2, 12))
 
@@ -45,6 +46,24 @@ def soft_cross_entropy(draw: Draw) -> Iterator[Case]:
         )
 
 
+def cosine_similarity(draw: Draw) -> Iterator[Case]:
+    """Pairs of vectors on both sides of eps; `cancelling` ones are parallel but for a few steps."""
+    for regime, _ in plan((*PAIRS, "orthogonal", "lopsided", "ordinary_short")):
+        shape = draw.one_of(ROWS)
+        options = draw.some(eps=[None, 0.0, 0.125], negative=[None, True])
+        if regime == "orthogonal":
+            x = draw.numbers((3, 2), "mixed")
+            y = np.stack([-x[:, 1], draw.near(x[:, 0])], axis=-1)
+        elif regime == "lopsided":
+            x, y = draw.numbers(shape, "tiny"), draw.numbers(shape, "huge")
+        elif regime == "ordinary_short":
+            x, y, options["eps"] = draw.uniform(shape, -0.5, 0.5), draw.uniform(shape, -8, 8), 0.7
+        else:
+            x, y = draw.pair(shape, regime)
+        yield Case("cosine_similarity", regime, {"input1": x, "input2": y}, options, ("input1", "input2"))
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
+    "cosine_similarity": cosine_similarity,
     "soft_cross_entropy": soft_cross_entropy,
 }

@@ -35,4 +35,28 @@ def soft_cross_entropy(
     return reduced(each(np.shape(x)[:-1], term), reduction)
 
 
-FORMULAS: dict[str, Callable[..., Scalars]] = {function.__name__: function for function in (soft_cross_entropy,)}
+def _length(xs: Scalars, eps: arb) -> Scalar:
+    """max(|x|, eps)."""
+    square = sum((x * x for x in xs), ZERO)
+    return square.sqrt() if sign(square - eps * eps) > 0 else eps
+
+
+def cosine_similarity(input1: Scalars, input2: Scalars, eps: float = 1e-8, negative: bool = False) -> Scalars:
+    """x y / (max(|x|, eps) max(|y|, eps)), or minus that."""
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        x, y = input1[at], input2[at]
+        product = sum((a * b for a, b in zip(x, y, strict=True)), ZERO)
+        cosine = product / (_length(x, arb(eps)) * _length(y, arb(eps)))
+        return -cosine if negative else cosine
+
+    return each(np.shape(input1)[:-1], term)
+
+
+FORMULAS: dict[str, Callable[..., Scalars]] = {
+    function.__name__: function
+    for function in (
+        soft_cross_entropy,
+        cosine_similarity,
+    )
+}

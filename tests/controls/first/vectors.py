@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.controls.first.classes import _log_odds, softmax
 from tests.controls.first.elementwise import softplus
+from tests.controls.first.embeddings import norm
 from tests.controls.parts import (
     FIRST,
     Answer,
@@ -40,3 +41,16 @@ def soft_cross_entropy(g: Given) -> Answer:
     slope = weighted(p, without(expected)) - weighted(expected, without(p))
     by_target = (1 - smoothing) * weighted(w, nll) if smoothing < 1 else np.zeros_like(x)
     return FIRST.reduced(g, loss, {"input": classes_back(slope), "target": classes_back(by_target)})
+
+
+def cosine_similarity(g: Given) -> Answer:
+    """By unit vectors; a vector not longer than eps is divided by eps, which does not move."""
+    x, y, eps = g["input1"], g["input2"], g.real("eps")
+    n, m = norm(x, 2), norm(y, 2)
+    long_n, long_m = np.maximum(n, eps), np.maximum(m, eps)
+    u, v = x / long_n, y / long_m
+    cos = pairwise(u * v)[..., None]
+    by_x = (v - np.where(n > eps, u * cos, 0)) / long_n
+    by_y = (u - np.where(m > eps, v * cos, 0)) / long_m
+    side = g.constant(-1 if g.parameters["negative"] else 1)
+    return Answer(side * cos[..., 0], {"input1": side * by_x, "input2": side * by_y})
