@@ -23,6 +23,7 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bce": ("binary_cross_entropy", ("input", "target")),
     "bce_with_logits": ("binary_cross_entropy_with_logits", ("input", "target")),
     "cosine_embedding": ("cosine_embedding_loss", ("input1", "input2")),
+    "cosine_similarity": ("cosine_similarity", ("input1", "input2")),
     "cross_entropy": ("cross_entropy", ("input",)),
     "ctc": ("ctc_loss", ("log_probs",)),
     "gaussian_nll": ("gaussian_nll_loss", ("input", "target", "var")),
@@ -39,6 +40,7 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "nll_2d": ("nll_loss", ("input",)),
     "poisson_nll": ("poisson_nll_loss", ("input", "target")),
     "smooth_l1": ("smooth_l1_loss", ("input", "target")),
+    "soft_cross_entropy": ("cross_entropy", ("input", "target", "weight")),
     "soft_margin": ("soft_margin_loss", ("input",)),
     "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
 }
@@ -71,6 +73,13 @@ DIFFERENCES = {
             checks=("invalid.broadcast_var_*",),
         ),
     ),
+    "cosine_similarity": (
+        Difference(
+            "x1 and x2 must be broadcastable to a common shape.",
+            "https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.cosine_similarity.html",
+            checks=("invalid.broadcast_*", "invalid.rank_*"),
+        ),
+    ),
     "bce": (
         Difference(
             "BCELoss clamps its log function outputs to be greater than or equal to -100.",
@@ -79,6 +88,9 @@ DIFFERENCES = {
         ),
     ),
 }
+
+# Where torch calls an input by another name.
+NAMES = {"cosine_similarity": {"input1": "x1", "input2": "x2"}}
 
 # How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
 REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
@@ -129,11 +141,12 @@ class Adapter:
             raise Unsupported(f"torch {torch.__version__} has no function for {call.criterion}")
         if call.device not in self._devices or call.mode not in ("eager", "formula"):
             raise Unsupported(f"torch runs eagerly on {' and '.join(self._devices)} here")
+        named, parameters = _arguments(call)
         torch.set_num_threads(1)
         inputs = {name: _tensor(array, call.device) for name, array in _unpadded(call).items()}
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
-            value = function(**inputs, **call.parameters)
+            value = function(**{named[name]: tensor for name, tensor in inputs.items()}, **parameters)
             gradients = _gradients(value, wrt, call)
         except (RuntimeError, NotImplementedError) as error:
             if any(refusal in str(error) for refusal in REFUSALS):
@@ -151,10 +164,21 @@ class Adapter:
             numbers = array.tolist() if array.dtype.kind in "iub" else f"${name}"
             more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
             lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
-        given = [f"{name}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in call.parameters.items()]
+        named, parameters = _arguments(call)
+        given = [f"{named[name]}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in parameters.items()]
         lines.append(f"value = torch.nn.functional.{FUNCTIONS[call.criterion][0]}({', '.join(given)})")
         got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
         return "\n".join([*lines, f"got = {got}.tolist()"])
+
+
+def _arguments(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
+    """What torch calls each input, and its parameters."""
+    named = {name: NAMES.get(call.criterion, {}).get(name, name) for name in call.inputs}
+    if call.criterion != "cosine_similarity":
+        return named, dict(call.parameters)
+    if call.parameters["negative"]:
+        raise Unsupported("torch has the similarity only, not its negative")
+    return named, {"dim": -1, "eps": call.parameters["eps"]}
 
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:

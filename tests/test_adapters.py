@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ CASES: dict[str, tuple[Arrays, dict[str, Any], str]] = {
         {"ignore_index": 3, "label_smoothing": 0.25},
         "input",
     ),
+    "soft_cross_entropy": (pair(weight=real(4)), {"label_smoothing": 0.25}, "input target weight"),
     "bce": (pair(weight=real(*SHAPE)), {}, "input target"),
     "bce_with_logits": (pair(weight=real(*SHAPE), pos_weight=real(4)), {}, "input target"),
     "kl_div": (pair(), {"log_target": True}, "input target"),
@@ -162,6 +164,24 @@ def test_its_gradients_are_all_that_torch_has(adapter: Adapter, criterion: str) 
         call = call_of(criterion)
         with pytest.raises((Unsupported, RuntimeError)):
             adapter.run(Call(criterion, call.inputs, call.parameters, call.dtype, wrt=(name,)))
+
+
+def test_the_cosine_of_rows_is_asked_for_by_torchs_names(adapter: Adapter) -> None:
+    import torch
+
+    x, y = real(*SHAPE), real(*SHAPE)
+    given = {"input1": x, "input2": y}, {"eps": 0.5, "negative": False}
+    call = Call("cosine_similarity", *given, "float64", wrt=("input1", "input2"))
+    output = adapter.run(call)
+    tensors = [torch.tensor(array, requires_grad=True) for array in (x, y)]
+    value = torch.nn.functional.cosine_similarity(*tensors, dim=1, eps=0.5)
+    value.sum().backward()
+    np.testing.assert_array_equal(output.value, value.detach().numpy())
+    for tensor, gradient in zip(tensors, output.gradients.values(), strict=True):
+        np.testing.assert_array_equal(gradient, tensor.grad.numpy())
+    assert "cosine_similarity(x1=input1, x2=input2, dim=-1, eps=0.5)" in adapter.script(call)  # type: ignore[attr-defined]
+    with pytest.raises(Unsupported, match="not its negative"):
+        adapter.run(replace(call, parameters={"eps": 0.5, "negative": True}))
 
 
 def test_it_gives_only_the_gradients_asked_for(adapter: Adapter) -> None:

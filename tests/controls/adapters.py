@@ -41,7 +41,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
-    "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile"),
+    "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile", "msle", "mape", "sigmoid_focal", "perceptron"),
     "regions": ("dice", "tversky"),
     "scores": (
         "categorical_focal",
@@ -51,6 +51,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "ranking_softmax",
         "sparsemax",
     ),
+    "vectors": ("soft_cross_entropy", "cosine_similarity"),
 }
 
 

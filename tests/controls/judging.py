@@ -161,7 +161,7 @@ class Panel:
         known = np.zeros(len(stack), bool)
         for output, answer in answers.items():
             judged = judge(numbers[output], answer, FORMATS[self.dtype])
-            worst = judged.worst().astype(np.int_)
+            worst = np.where(unsupported, AGREES, judged.worst()).astype(np.int_)
             covered = np.zeros(len(stack), bool)
             for k in np.flatnonzero(worst >= ERROR).tolist():
                 left = coverage.of(self._id(output), output, judged, k).left if coverage else worst[k]

@@ -17,6 +17,7 @@ from . import (
     criteria_pointwise,
     criteria_regions,
     criteria_scores,
+    criteria_vectors,
 )
 from .scalars import Scalars, Undecided, constant, exact, seeded, slope, total
 from .ulps import LARGEST, ulp
@@ -34,6 +35,7 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
     **criteria_pointwise.FORMULAS,
     **criteria_scores.FORMULAS,
     **criteria_regions.FORMULAS,
+    **criteria_vectors.FORMULAS,
 }
 
 

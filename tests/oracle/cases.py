@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import cases_labels, cases_pointwise, cases_real, cases_regions, cases_scores
+from . import cases_labels, cases_pointwise, cases_real, cases_regions, cases_scores, cases_vectors
 from .case import Case
 from .draws import Draw
 
@@ -14,6 +14,7 @@ _MAKERS = {
     **cases_pointwise.MAKERS,
     **cases_scores.MAKERS,
     **cases_regions.MAKERS,
+    **cases_vectors.MAKERS,
 }
 
 CRITERIA = tuple(sorted(_MAKERS))

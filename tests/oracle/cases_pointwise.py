@@ -51,9 +51,69 @@ def quantile(draw: Draw) -> Iterator[Case]:
         yield Case("quantile", regime, inputs, parameters, ("input", "target"), kinks)
 
 
+def msle(draw: Draw) -> Iterator[Case]:
+    """Positive numbers on both sides of eps; `cancelling` are close, `lopsided` far apart."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "cancelling", "lopsided", "near_eps", "zero")):
+        shape = draw.one_of(SHAPES)
+        kind = {"lopsided": "tiny", "near_eps": "ordinary", "zero": "ordinary"}.get(regime, regime)
+        x, t = (np.abs(a) for a in draw.pair(shape, kind))
+        options = draw.some(eps=[None, 1e-7, 0.125])
+        if regime == "lopsided":
+            t = draw.decades(shape, 0, 300)
+        elif regime == "near_eps":
+            x = draw.near(np.full(shape, options.setdefault("eps", 0.125)))
+        elif regime == "zero":
+            x = np.zeros(shape)
+        yield Case("msle", regime, {"input": x, "target": t}, {"reduction": reduction, **options}, ("input", "target"))
+
+
+def mape(draw: Draw) -> Iterator[Case]:
+    """Targets on both sides of eps; `small` predictions are nothing beside them."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "cancelling", "small", "near_eps", "zero")):
+        shape = draw.one_of(SHAPES)
+        kind = {"small": "tiny", "near_eps": "ordinary", "zero": "ordinary"}.get(regime, regime)
+        x, t = draw.pair(shape, kind, 150)
+        options = draw.some(eps=[None, 0.125], scale=[None, 1.0])
+        if regime == "small":
+            t = draw.numbers(shape, "ordinary")
+        elif regime == "near_eps":
+            t = draw.signs(shape) * draw.near(np.full(shape, options.get("eps", 1e-7)))
+        elif regime == "zero":
+            t = np.zeros(shape)
+        kinks = ("target",) if regime == "zero" else ()
+        inputs = {"input": x, "target": t}
+        yield Case("mape", regime, inputs, {"reduction": reduction, **options}, ("input", "target"), kinks)
+
+
+def sigmoid_focal(draw: Draw) -> Iterator[Case]:
+    """Logits of every size, labels hard or soft."""
+    for regime, reduction in plan(("ordinary", "tiny", "mixed", "subnormal", "saturated", "far")):
+        shape = draw.one_of(SHAPES)
+        x = draw.numbers(shape, regime)
+        x = np.clip(x, -1e4, 1e4)
+        target = draw.one_of([draw.uniform(shape, 0, 1), draw.bits(shape)])
+        options = draw.some(gamma=[None, 0.0, 1.0, 0.5, 3.25], alpha=[None, 0.75, 1.0], balanced=[None, False])
+        inputs = {"input": x, "target": target}
+        yield Case("sigmoid_focal", regime, inputs, {"reduction": reduction, **options}, ("input",))
+
+
+def perceptron(draw: Draw) -> Iterator[Case]:
+    """Scores and labels of both signs; `tied` ones are 0."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "subnormal", "tied")):
+        shape = draw.one_of(SHAPES)
+        x = np.zeros(shape) if regime == "tied" else draw.numbers(shape, regime)
+        inputs = {"input": x, "target": draw.signs(shape)}
+        kinks = ("input",) if regime == "tied" else ()
+        yield Case("perceptron", regime, inputs, {"reduction": reduction}, ("input",), kinks)
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "log_cosh": log_cosh,
     "hinge": _hinge("hinge", ("input",)),
+    "mape": mape,
+    "msle": msle,
+    "perceptron": perceptron,
     "quantile": quantile,
+    "sigmoid_focal": sigmoid_focal,
     "squared_hinge": _hinge("squared_hinge", (), 150),
 }

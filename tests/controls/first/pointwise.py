@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import FIRST, Answer, Array, Given
+from tests.controls.first.elementwise import sigmoid, softplus
+from tests.controls.parts import FIRST, Answer, Array, Given, weighted
 
 
 def log_cosh(g: Given) -> Answer:
@@ -34,8 +35,55 @@ def squared_hinge(g: Given) -> Answer:
     return FIRST.reduced(g, short * short, {"input": -2 * label * short})
 
 
+def perceptron(g: Given) -> Answer:
+    label = _label(g)
+    short = -label * g["input"]
+    return FIRST.reduced(g, np.maximum(short, 0), {"input": np.where(short > 0, -label, 0)})
+
+
 def quantile(g: Given) -> Answer:
     error, q = g["target"] - g["input"], g.real("quantile")
     loss = q * np.maximum(error, 0) + (1 - q) * np.maximum(-error, 0)
     slope = np.where(error > 0, q, np.where(error < 0, q - 1, 0))
     return FIRST.reduced(g, loss, {"input": -slope, "target": slope})
+
+
+def msle(g: Given) -> Answer:
+    eps = g.real("eps")
+    x, t = np.maximum(g["input"], eps), np.maximum(g["target"], eps)
+    gap = np.where(x >= t, np.log1p((x - t) / (1 + t)), -np.log1p((t - x) / (1 + x)))
+    by_input = np.where((g["input"] > eps) | (eps == 0), 2 * gap / (1 + x), 0)
+    by_target = np.where((g["target"] > eps) | (eps == 0), -2 * gap / (1 + t), 0)
+    return FIRST.reduced(g, gap * gap, {"input": by_input, "target": by_target})
+
+
+def mape(g: Given) -> Answer:
+    """Between a prediction of less than half of the target and another, 1 - x/t is the better form."""
+    x, t, eps, scale = g["input"], g["target"], g.real("eps"), g.real("scale")
+    base = np.maximum(np.abs(t), eps)
+    small = (2 * np.abs(x) <= np.abs(t)) & (np.abs(t) > eps)
+    ratio = np.where(small, 1 - x / t, np.abs((x - t) / base))
+    away = np.where(small, -np.sign(t), np.sign(x - t)).astype(g.dtype)
+    alone = -away * (scale / base)  # of a target that moves the error only
+    by_target = np.where(np.abs(t) > eps, -away * scale * (x / base / t), alone)
+    return FIRST.reduced(g, scale * ratio, {"input": away * (scale / base), "target": by_target})
+
+
+def focal_parts(g: Given) -> tuple[Array, Array, Array, Array]:
+    """The logarithm of 1 - p_t and the cross-entropy, and the slopes of both; a label that is 0 or 1 has one term."""
+    x, t = g["input"], g["target"]
+    p, q = sigmoid(x), sigmoid(-x)
+    between = t * q + (1 - t) * p
+    missed = np.where(t == 1, -softplus(x), np.where(t == 0, -softplus(-x), np.log(between)))
+    by_x = np.where(t == 1, -p, np.where(t == 0, q, (1 - 2 * t) * (p * q) / between))
+    entropy = np.where(t > 0, t * softplus(-x), 0) + np.where(t < 1, (1 - t) * softplus(x), 0)
+    return missed, entropy, by_x, (1 - t) * p - t * q
+
+
+def sigmoid_focal(g: Given) -> Answer:
+    missed, entropy, by_x, slope = focal_parts(g)
+    t, gamma, alpha = g["target"], g.real("gamma"), g.real("alpha")
+    focus = np.exp(gamma * missed) if gamma > 0 else np.ones_like(missed)
+    w = alpha * t + (1 - alpha) * (1 - t) if g.parameters["balanced"] else np.ones_like(t)
+    moved = np.where(by_x == 0, 0, gamma * by_x * entropy)
+    return FIRST.reduced(g, weighted(w, focus * entropy), {"input": w * (focus * (moved + slope))})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.controls.parts import SECOND, Answer, Array, Given
+from tests.controls.parts import SECOND, Answer, Array, Given, weighted
+from tests.controls.second.elementwise import sigmoid, softplus
 
 
 def log_cosh(g: Given) -> Answer:
@@ -41,6 +42,15 @@ def squared_hinge(g: Given) -> Answer:
     return SECOND.reduced(g, np.square(kept), {"input": -(kept + kept)})
 
 
+def perceptron(g: Given) -> Answer:
+    """The size of a score whose sign is not its label's."""
+    x = g["input"]
+    up = g["target"] == 1
+    right = np.where(up, x > 0, x < 0)
+    slope = np.where(right, 0, np.where(up, -1, 1)).astype(g.dtype)
+    return SECOND.reduced(g, np.where(right, 0, np.abs(x)), {"input": slope})
+
+
 def quantile(g: Given) -> Answer:
     """Each side by itself: of two numbers, nothing is multiplied by 0."""
     x, t, q = g["input"], g["target"], g.real("quantile")
@@ -48,3 +58,43 @@ def quantile(g: Given) -> Answer:
     loss = np.where(low, (t - x) * q, (x - t) * (1 - q)).astype(g.dtype)
     slope = np.where(low, -q, 1 - q).astype(g.dtype)
     return SECOND.reduced(g, loss, {"input": slope, "target": -slope})
+
+
+def msle(g: Given) -> Answer:
+    """The difference of two logarithms, which of close numbers cancel."""
+    eps = g.real("eps")
+    raised = {name: np.where(g[name] < eps, eps, g[name]) for name in ("input", "target")}
+    gap = np.log1p(raised["input"]) - np.log1p(raised["target"])
+    twice = {"input": gap + gap, "target": -(gap + gap)}
+    slopes = {name: np.where(g[name] < eps, 0, twice[name] / (1 + raised[name])) for name in raised}
+    return SECOND.reduced(g, np.square(gap), slopes)
+
+
+def mape(g: Given) -> Answer:
+    """The error over the base, and the derivative of a quotient as textbooks have it."""
+    error, eps, scale = g["input"] - g["target"], g.real("eps"), g.real("scale")
+    size = np.abs(g["target"])
+    base = np.where(size < eps, eps, size)
+    loss = np.abs(error) / base * scale
+    side = np.where(error >= 0, 1, -1).astype(g.dtype)
+    turned = np.where(size < eps, 0, np.copysign(np.abs(error) / base, g["target"])).astype(g.dtype)
+    slope = scale / base  # infinite beside a tiny target, of which there may be nothing
+    return SECOND.reduced(g, loss, {"input": side * slope, "target": -weighted(side + turned, slope)})
+
+
+def sigmoid_focal(g: Given) -> Answer:
+    """The power of 1 - p_t itself, and one softplus on the side of a label."""
+    x, t, gamma, alpha = g["input"], g["target"], g.real("gamma"), g.real("alpha")
+    z = np.where(t == 1, -x, x)
+    hard = (t == 0) | (t == 1)
+    miss, hit = sigmoid(z), sigmoid(-z)
+    missed = np.where(hard, miss, t * hit + (1 - t) * miss)
+    entropy = np.where(hard, softplus(z), softplus(x) - t * np.where(hard, 0, x))
+    slope = np.where(hard, miss, (1 - t) * miss - t * hit)
+    relative = np.where(hard, hit, (1 - t - t) * miss * hit / missed)
+    turned = np.where(t == 1, -1, 1).astype(g.dtype)
+    focus = np.power(missed, gamma)
+    w = np.where(t == 1, alpha, np.where(t == 0, 1 - alpha, alpha * t + (1 - alpha) * (1 - t)))
+    w = (w if g.parameters["balanced"] else np.ones_like(x)).astype(g.dtype)
+    by_focus = weighted(relative * gamma, entropy)
+    return SECOND.reduced(g, weighted(w * focus, entropy), {"input": turned * w * focus * (by_focus + slope)})
