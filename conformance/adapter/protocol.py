@@ -27,13 +27,17 @@ class WorkerDied(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """What an adapter can run, and on what: `versions` maps package names to versions, the framework's own first."""
+    """What an adapter can run, and on what: `versions` maps package names to versions, the framework's own first.
+
+    `flushes_subnormals` says whether it takes subnormal numbers for 0, or names the dtypes in which it does: float16 is
+    often computed in float32, where its subnormal numbers are normal ones.
+    """
 
     versions: Mapping[str, str]
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = ("float64", "float32")
     modes: tuple[str, ...] = ("eager",)
-    flushes_subnormals: bool = False
+    flushes_subnormals: bool | tuple[str, ...] = False
     cotangents: bool = False  # `run` looks at `Call.cotangent`; one that does not is never given any
     details: Mapping[str, str] = field(default_factory=dict)
 

@@ -79,6 +79,15 @@ class CellJudge:
         binding = self._binding
         return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
+    def flushes(self, dtype: str) -> bool:
+        """Whether the framework takes subnormal numbers of the dtype for 0."""
+        given = self.environment.flushes_subnormals
+        return given if isinstance(given, bool) else dtype in given
+
+    def coverage(self, stack: Stack, wrt: Sequence[str]) -> Coverage:
+        """What known differences say of a stack."""
+        return Coverage(self.known, self.spec, stack, wrt, flushes_subnormals=self.flushes)
+
     def judge_stack(self, stack: Stack) -> dict[str, float]:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""
@@ -106,7 +115,7 @@ class CellJudge:
         numbers, judged = judge_answers()
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
-            coverage = Coverage(self.known, self.spec, stack, wrt)
+            coverage = self.coverage(stack, wrt)
             self._tally_changes(stack, coverage, answers)
             for output in ("value", *wrt):
                 if own is not None and judged[output].vacuous.any():
@@ -149,7 +158,7 @@ class CellJudge:
         return self._certified(stack, self._evaluated(self._evaluation(stack, wrt)))
 
     def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation:
-        flushes = self.environment.flushes_subnormals
+        flushes = self.flushes(stack.dtype)
         return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
 
     def _evaluated(self, evaluation: Evaluation, *, forms: bool = True) -> dict[str, Numbers]:

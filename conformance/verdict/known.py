@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,11 +72,19 @@ class Covered(NamedTuple):
 class Coverage:
     """Which entries cover which cases of one stack."""
 
-    def __init__(self, entries: Sequence[Entry], spec: Spec, stack: Stack, wrt: Sequence[str]) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        spec: Spec,
+        stack: Stack,
+        wrt: Sequence[str],
+        flushes_subnormals: Callable[[str], bool] = lambda dtype: False,
+    ) -> None:
         self._entries = entries
         self._spec = spec
         self._stack = stack
         self._wrt = tuple(wrt)
+        self._flushes = flushes_subnormals
         self._shapes = output_shapes(spec, stack, wrt)
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
@@ -90,7 +98,7 @@ class Coverage:
         for entry in self._entries:
             if any(map(entry.matches, ids)):
                 inside = _inside(entry.envelope, judged, k)
-                if entry.envelope.instead and not (inside | ~faulty).all():
+                if entry.envelope.is_formula and not (inside | ~faulty).all():
                     inside = inside | self._instead(entry, output, judged)[k, ...]
                 covered = faulty & self._when(entry, output)[k, ...] & inside
                 if (covered & left).any():
@@ -119,14 +127,18 @@ class Coverage:
         return mask.reshape(len(self._stack), -1) if output is None else spread(mask, *self._shapes[output])
 
     def _instead(self, entry: Entry, output: str, judged: Judged) -> Mask:
-        """Where the answer is what the entry's own formula comes to."""
+        """Where the answer is what the entry's own formula comes to, in the entry's own dtype."""
+        instead, dtype = entry.envelope.instead, entry.envelope.computed_in or self._stack.dtype
         if entry.id not in self._other:
-            self._other[entry.id] = evaluate_stack(amended(self._spec, entry.envelope.instead), self._stack, self._wrt)
+            spec, stack = amended(self._spec, instead) if instead else self._spec, rounded(self._stack, dtype)
+            flushes = self._flushes(dtype)
+            self._other[entry.id] = evaluate_stack(spec, stack, self._wrt, flushes_subnormals=flushes)
         numbers = self._other[entry.id][output]
         if numbers.high.shape != judged.answer.shape:
             return np.zeros(judged.answer.shape, bool)  # the other formula has lost an axis: it is not this answer
-        again = judge(numbers, judged.answer, FORMATS[self._stack.dtype])
-        same: Mask = (again.severity <= INACCURATE) & ~np.isnan(numbers.high)
+        again = judge(numbers, judged.answer, FORMATS[dtype])
+        none = np.isnan(numbers.high)  # the formula has no value: no number is what it comes to
+        same: Mask = np.where(none, np.isnan(judged.answer), again.severity <= INACCURATE)
         return same
 
 
@@ -150,6 +162,16 @@ def _is_among(answers: Sequence[float] | str, got: float) -> bool:
     if isinstance(answers, str):
         return True
     return any(got == answer or (math.isnan(got) and math.isnan(answer)) for answer in answers)
+
+
+def rounded(stack: Stack, dtype: str) -> Stack:
+    """The same cases with their numbers rounded to another dtype."""
+    if dtype == stack.dtype:
+        return stack
+    with np.errstate(over="ignore", under="ignore"):
+        inputs = in_dtype(stack.inputs, dtype)
+        given = None if stack.cotangent is None else in_dtype({"": stack.cotangent}, dtype)[""]
+    return dataclasses.replace(stack, dtype=dtype, inputs=inputs, cotangent=given)
 
 
 @functools.cache

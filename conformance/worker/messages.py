@@ -145,10 +145,14 @@ def environment_data(environment: Environment) -> dict[str, Any]:
     return {
         "versions": {str(key): str(value) for key, value in environment.versions.items()},
         **{key: [str(item) for item in getattr(environment, key)] for key in ("devices", "dtypes", "modes")},
-        "flushes_subnormals": bool(environment.flushes_subnormals),
+        "flushes_subnormals": _flushes(environment.flushes_subnormals),
         "cotangents": bool(environment.cotangents),
         "details": {str(key): str(value) for key, value in environment.details.items()},
     }
+
+
+def _flushes(given: bool | tuple[str, ...]) -> bool | list[str]:
+    return [str(dtype) for dtype in given] if isinstance(given, tuple) else bool(given)
 
 
 def binding_data(binding: Binding | None) -> dict[str, Any] | None:

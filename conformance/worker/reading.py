@@ -77,7 +77,8 @@ def environment_of(data: Any) -> Environment:
         raise Nonsense("its environment is none")
     devices, dtypes, modes = (tuple(map(_text, _list(data.get(key)))) for key in ("devices", "dtypes", "modes"))
     versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
-    flushes, cotangents = data.get("flushes_subnormals") is True, data.get("cotangents") is True
+    given, cotangents = data.get("flushes_subnormals"), data.get("cotangents") is True
+    flushes = tuple(map(_text, given)) if isinstance(given, list) else given is True
     return Environment(versions, devices, dtypes, modes, flushes, cotangents, details)
 
 
