@@ -10,6 +10,7 @@ import contextlib
 import functools
 import operator
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,6 +129,7 @@ class Adapter:
     """`tf.nn` and `tf.compat.v1.losses`, on one device and one thread."""
 
     name = "tensorflow"
+    compiling = 0.0  # seconds so far
 
     def __init__(self) -> None:
         gpus = tf.config.list_physical_devices("GPU")
@@ -161,6 +163,18 @@ class Adapter:
         native = FUNCTIONS.get(criterion)
         return None if native is None else Binding(f"tf.{native.function}", native.differences, native.gradients)
 
+    def _traced(self, *fixed: Any) -> Callable[..., tuple[Any, Any]]:
+        """`tf.function`, and how long it takes where it traces."""
+
+        def timed(*given: Any) -> tuple[Any, Any]:
+            function, start = _compiled(*fixed), time.perf_counter()
+            before = function.experimental_get_tracing_count()
+            found = function(*given)
+            self.compiling += (time.perf_counter() - start) * (function.experimental_get_tracing_count() > before)
+            return found  # type: ignore[no-any-return,unused-ignore]
+
+        return timed
+
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
         if call.device not in self._devices or call.mode not in ("eager", "compiled"):
@@ -175,7 +189,7 @@ class Adapter:
         try:
             with tf.device(self._devices[call.device]):
                 given = tf.nest.map_structure(tf.constant, (loss.arrays, seeds))
-                value, gradients = (_compiled if call.mode == "compiled" else _answer)(*fixed)(*given)
+                value, gradients = self._traced(*fixed)(*given) if call.mode == "compiled" else _answer(*fixed)(*given)
         except tf.errors.OpError as error:
             if any(refusal in str(error) for refusal in REFUSALS):
                 raise Unsupported(error.message.partition("\n")[0]) from error
@@ -227,8 +241,8 @@ def _answer(function: str, reduction: str, wrt: tuple[str, ...], *static: Any) -
 
 
 @functools.cache
-def _compiled(*fixed: Any) -> Callable[..., tuple[Any, Any]]:
-    return tf.function(_answer(*fixed), autograph=False)  # type: ignore[no-any-return,unused-ignore]
+def _compiled(*fixed: Any) -> Any:
+    return tf.function(_answer(*fixed), autograph=False)
 
 
 def _flushes_subnormals(dtype: str) -> bool:

@@ -40,6 +40,7 @@ class Environment:
     flushes_subnormals: bool | tuple[str, ...] = False
     cotangents: bool = False  # `run` looks at `Call.cotangent`; one that does not is never given any
     details: Mapping[str, str] = field(default_factory=dict)
+    compiles: tuple[str, ...] = ("compiled",)  # modes that compile for every new shape: these are given few
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ class Output:
 class Adapter(Protocol):
     """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own.
 
-    It may have two more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
-    that it raised; and `script(call) -> str`, the call in the framework's own words (docs/adapters.md).
+    It may have more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
+    that it raised; `script(call) -> str`, the call in the framework's own words; and `compiling`, the seconds that it
+    has spent compiling so far (docs/adapters.md).
     """
 
     name: str

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, TypeVar
 
+from conformance.record.plain import as_float
 from conformance.report.view import (
     Box,
     Cause,
@@ -85,7 +86,10 @@ def _head(doc: Mapping[str, Any]) -> list[str]:
     seen = [plural(sums.checks, "check"), plural(sums.recipes, "recipe"), plural(sums.cases, "case")]
     if sums.undecided_cases:
         seen.append(f"{plural(sums.undecided_cases, 'verdict')} undecided")
-    return [head, ", ".join(seen), *([f"reference: {ways(found)}"] if (found := reference(doc)) else [])]
+    compiling = sum(as_float(entry.get("compiling")) or 0.0 for entry in doc["ledger"])
+    lines = [head, ", ".join(seen), f"reference: {ways(found)}" if (found := reference(doc)) else ""]
+    lines.append(f"compiling: {number(compiling)} s in all cells" if compiling else "")
+    return [line for line in lines if line]
 
 
 def _matrices(doc: Mapping[str, Any], width: int) -> list[list[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 from conformance.cases.bench import Bench
 from conformance.cases.case import Stack
 from conformance.cases.invalid import invalid_checks
-from conformance.cases.plan import consistency_stacks, for_each_stack
+from conformance.cases.plan import consistency_stacks, few_for, for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
 from conformance.suite.cell import CellJudge
@@ -52,7 +52,7 @@ class CellResult:
 def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cases: None) -> CellResult:
     """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input.
     `watch` is told how many cases each stack of generated ones had."""
-    start = time.perf_counter()
+    start, compiled = time.perf_counter(), _compiling(plan, cell)
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
     binding = framework.binding(cell.criterion)
@@ -69,15 +69,22 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
         watch(len(stack))
         return found
 
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged)
-    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed):
+    few = few_for(spec, cell.dtype, plan.options.effort) if cell.mode in framework.environment.compiles else None
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged, few)
+    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed, few):
         judge_consistency(judge, stack)
     result.checks = judge.checks()
     result.checks += _named(judge, plan.options.seed)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
     result.warnings, result.reference = sorted(judge.warnings), judge.ways
+    judge.seconds.compiling = _compiling(plan, cell) - compiled
     result.seconds = {**asdict(judge.seconds), "total": time.perf_counter() - start}
     return result
+
+
+def _compiling(plan: Plan, cell: Cell) -> float:
+    """The seconds that an adapter says it has spent compiling so far."""
+    return float(getattr(plan.frameworks[cell.framework].adapter, "compiling", 0.0))
 
 
 def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:

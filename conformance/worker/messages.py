@@ -145,6 +145,7 @@ def environment_data(environment: Environment) -> dict[str, Any]:
     return {
         "versions": {str(key): str(value) for key, value in environment.versions.items()},
         **{key: [str(item) for item in getattr(environment, key)] for key in ("devices", "dtypes", "modes")},
+        "compiles": [str(item) for item in environment.compiles],
         "flushes_subnormals": _flushes(environment.flushes_subnormals),
         "cotangents": bool(environment.cotangents),
         "details": {str(key): str(value) for key, value in environment.details.items()},

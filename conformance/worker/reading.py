@@ -75,11 +75,12 @@ def environment_of(data: Any) -> Environment:
     """
     if not isinstance(data, dict):
         raise Nonsense("its environment is none")
-    devices, dtypes, modes = (tuple(map(_text, _list(data.get(key)))) for key in ("devices", "dtypes", "modes"))
+    keys = ("devices", "dtypes", "modes", "compiles")
+    devices, dtypes, modes, compiles = (tuple(map(_text, _list(data.get(key)))) for key in keys)
     versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
     given, cotangents = data.get("flushes_subnormals"), data.get("cotangents") is True
     flushes = tuple(map(_text, given)) if isinstance(given, list) else given is True
-    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details)
+    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, compiles)
 
 
 def binding_of(data: Any) -> Binding | None:
