@@ -36,6 +36,13 @@ BROADCAST = Difference(
     checks=("invalid.broadcast_weight_*", "invalid.rank_fewer_weight"),
 )
 
+NEGATIVE_BLANK = Difference(
+    "Negative values will start from `num_labels`, ie, `-1` will reproduce the ctc_loss behavior of using "
+    "`num_labels - 1` for the blank symbol.",
+    "https://www.tensorflow.org/api_docs/python/tf/nn/ctc_loss",
+    checks=("invalid.blank_negative",),
+)
+
 
 @dataclass
 class Loss:
@@ -117,7 +124,7 @@ FUNCTIONS = {
     "bce": Native(f"{V1}.log_loss", PAIR, add=_bce, mean=BY_COUNT),
     "bce_with_logits": Native("nn.sigmoid_cross_entropy_with_logits", WEIGHTED, add=_bce_with_logits),
     "cross_entropy": Native("nn.sparse_softmax_cross_entropy_with_logits", LOGITS, ("input",), _cross_entropy),
-    "ctc": Native("nn.ctc_loss", CTC, ("log_probs",), _ctc),
+    "ctc": Native("nn.ctc_loss", CTC, ("log_probs",), _ctc, differences=(NEGATIVE_BLANK,)),
     "huber": Native(f"{V1}.huber_loss", PAIR, add=_huber, mean=BY_COUNT, differences=(BROADCAST,)),
     "l1": Native(f"{V1}.absolute_difference", PAIR, mean=BY_WEIGHT, differences=(BROADCAST,)),
     "mse": Native(f"{V1}.mean_squared_error", PAIR, mean=BY_WEIGHT, differences=(BROADCAST,)),
