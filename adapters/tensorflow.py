@@ -43,6 +43,17 @@ NEGATIVE_BLANK = Difference(
     checks=("invalid.blank_negative",),
 )
 
+SOFTMAX = Difference(
+    "This class performs the softmax operation for you, so `logits` should be e.g. linear projections of "
+    "outputs by an LSTM.",
+    "https://www.tensorflow.org/api_docs/python/tf/nn/ctc_loss",
+)
+EPSILON = Difference(
+    "A small increment to add to avoid taking a log of zero.",
+    "https://www.tensorflow.org/api_docs/python/tf/compat/v1/losses/log_loss",
+    when="input == 0 or input == 1",
+)
+
 
 @dataclass
 class Loss:
@@ -121,10 +132,10 @@ LOGITS = {"input": "logits", "target": "labels"}
 CTC = {"log_probs": "logits", "targets": "labels", "input_lengths": "logit_length", "target_lengths": "label_length"}
 WEIGHTED = {**LOGITS, "pos_weight": "pos_weight"}
 FUNCTIONS = {
-    "bce": Native(f"{V1}.log_loss", PAIR, add=_bce, mean=BY_COUNT),
+    "bce": Native(f"{V1}.log_loss", PAIR, add=_bce, mean=BY_COUNT, differences=(EPSILON,)),
     "bce_with_logits": Native("nn.sigmoid_cross_entropy_with_logits", WEIGHTED, add=_bce_with_logits),
     "cross_entropy": Native("nn.sparse_softmax_cross_entropy_with_logits", LOGITS, ("input",), _cross_entropy),
-    "ctc": Native("nn.ctc_loss", CTC, ("log_probs",), _ctc, differences=(NEGATIVE_BLANK,)),
+    "ctc": Native("nn.ctc_loss", CTC, ("log_probs",), _ctc, differences=(SOFTMAX, NEGATIVE_BLANK)),
     "huber": Native(f"{V1}.huber_loss", PAIR, add=_huber, mean=BY_COUNT, differences=(BROADCAST,)),
     "l1": Native(f"{V1}.absolute_difference", PAIR, mean=BY_WEIGHT, differences=(BROADCAST,)),
     "mse": Native(f"{V1}.mean_squared_error", PAIR, mean=BY_WEIGHT, differences=(BROADCAST,)),
@@ -254,5 +265,6 @@ def _compiled(*fixed: Any) -> Any:
 
 def _flushes_subnormals(dtype: str) -> bool:
     """Whether twice the smallest number of a dtype is 0, in either mode."""
-    smallest = tf.constant(np.array(ml_dtypes.finfo(tf.as_dtype(dtype).as_numpy_dtype).smallest_subnormal))
+    finfo: Any = ml_dtypes.finfo  # untyped
+    smallest = tf.constant(np.array(finfo(tf.as_dtype(dtype).as_numpy_dtype).smallest_subnormal))
     return any(bool(add(smallest, smallest) == 0) for add in (tf.add, tf.function(tf.add, autograph=False)))

@@ -47,8 +47,8 @@ def _dtype(name: str) -> str:
 
 class Envelope(_Strict):
     """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
-    comes to: the statements, in place of the formula's, that the framework is known to compute. `computed_in` is a
-    narrower dtype in which it computes them (without any: the formula)."""
+    comes to: the statements, in place of the formula's, that the framework is known to compute. `computed_in` is
+    another dtype, in which it computes them (without any: the formula)."""
 
     ulp: float | None = None
     absolute: float | None = None

@@ -132,11 +132,12 @@ class Coverage:
         if entry.id not in self._other:
             spec, stack = amended(self._spec, instead) if instead else self._spec, rounded(self._stack, dtype)
             flushes = self._flushes(dtype)
-            self._other[entry.id] = evaluate_stack(spec, stack, self._wrt, flushes_subnormals=flushes)
+            self._other[entry.id] = evaluate_stack(spec, stack, self._wrt, flushes_subnormals=flushes, project=True)
         numbers = self._other[entry.id][output]
         if numbers.high.shape != judged.answer.shape:
             return np.zeros(judged.answer.shape, bool)  # the other formula has lost an axis: it is not this answer
-        again = judge(numbers, judged.answer, FORMATS[dtype])
+        narrow = min(dtype, self._stack.dtype, key=lambda name: FORMATS[name].digits)  # what is computed is rounded to it
+        again = judge(numbers, judged.answer, FORMATS[narrow])
         none = np.isnan(numbers.high)  # the formula has no value: no number is what it comes to
         same: Mask = np.where(none, np.isnan(judged.answer), again.severity <= INACCURATE)
         return same
