@@ -136,8 +136,9 @@ class Coverage:
         numbers = self._other[entry.id][output]
         if numbers.high.shape != judged.answer.shape:
             return np.zeros(judged.answer.shape, bool)  # the other formula has lost an axis: it is not this answer
-        narrow = min(dtype, self._stack.dtype, key=lambda name: FORMATS[name].digits)  # what is computed is rounded to it
-        again = judge(numbers, judged.answer, FORMATS[narrow])
+        # what is computed in one dtype and answered in another has been rounded to the narrower
+        last = min(dtype, self._stack.dtype, key=lambda name: FORMATS[name].digits)
+        again = judge(numbers, judged.answer, FORMATS[last])
         none = np.isnan(numbers.high)  # the formula has no value: no number is what it comes to
         same: Mask = np.where(none, np.isnan(judged.answer), again.severity <= INACCURATE)
         return same
