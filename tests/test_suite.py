@@ -299,11 +299,9 @@ def test_the_budget_allows_for_subnormals_in_the_dtypes_that_are_flushed(
     plan = plan_of("Right")
     environment = Environment({}, flushes_subnormals=flushes)
     judge = CellJudge(plan.specs["mse"], load_adapter("tests.faulty:Right"), environment, plan.cells[0], (), "")
-    for dtype in ("float32", "float16"):
-        case = make_case(
-            plan.specs["mse"], {"input": [2.0**-70 if dtype == "float32" else 2.0**-10], "target": [0.0]}, {}, dtype
-        )
-        budget = float(judge.numbers(Stack.of(case), ())["value"].tight)
+    for dtype, tiny in (("float32", 2.0**-70), ("float16", 2.0**-10)):  # their squares are subnormal
+        case = make_case(plan.specs["mse"], {"input": [tiny], "target": [0.0]}, {}, dtype)
+        budget = float(judge.numbers(Stack.of(case), ())["value"].tight.item())
         smallest = float(np.finfo(dtype).smallest_normal)
         assert (budget >= smallest) == (dtype in dtypes)
 
