@@ -123,7 +123,8 @@ class InFloat32(Right):
             inputs = {n: a.astype(np.float32) if a.dtype.kind == "f" else a for n, a in call.inputs.items()}
         given = None if call.cotangent is None else call.cotangent.astype(np.float32)
         narrow = super().answer(dataclasses.replace(call, inputs=inputs, dtype="float32", cotangent=given))
-        return each(narrow, lambda array: np.asarray(array.astype(call.dtype) * (1 + self.error)))
+        wide = {name: array.astype(call.dtype) * (1 + self.error) for name, array in narrow.gradients.items()}
+        return Output(np.asarray(narrow.value.astype(call.dtype) * (1 + self.error)), wide)
 
 
 class InFloat32AndMore(InFloat32):
