@@ -11,7 +11,7 @@ import functools
 import operator
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance.adapter.formula import function_of
 
 Array = NDArray[Any]
 V1, BY_WEIGHT, BY_COUNT = "compat.v1.losses", "weighted_mean", "weighted_sum_over_batch_size"
 DTYPES = ("float64", "float32", "bfloat16", "float16")
+MODES = ("eager", "compiled", "formula")
 SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS", "TF_DETERMINISTIC_OPS")
 SPARSE = ("indices", "values", "dense_shape")  # of a tf.SparseTensor
 # how tensorflow says that it has no kernel for a dtype
@@ -57,11 +59,14 @@ EPSILON = Difference(
 
 @dataclass
 class Loss:
-    """A call of tensorflow: the function below `tf`, and its arguments by its own names."""
+    """A call of tensorflow: the function (a name: the one below `tf`), and its arguments by its own names."""
 
-    function: str
+    function: str | Callable[..., Any]
+    names: Mapping[str, str]  # of the spec's inputs
     arrays: dict[str, Array]
+    reduction: str = "none"  # of the losses that it returns
     static: dict[str, Any] = field(default_factory=dict)  # what `tf.function` bakes in
+    classes_last: bool = False
 
 
 def _huber(call: Call, loss: Loss) -> None:
@@ -85,7 +90,7 @@ def _cross_entropy(call: Call, loss: Loss) -> None:
     if (loss.arrays["labels"] == operator.index(call.parameters["ignore_index"])).any():
         raise Unsupported(f"tf.{loss.function} ignores no label")
     if loss.arrays["logits"].ndim > 1:
-        loss.arrays["logits"] = np.moveaxis(loss.arrays["logits"], 1, -1)
+        loss.arrays["logits"], loss.classes_last = np.moveaxis(loss.arrays["logits"], 1, -1), True
 
 
 def _poisson_nll(call: Call, loss: Loss) -> None:
@@ -165,7 +170,8 @@ class Adapter:
             versions={"tensorflow": tf.__version__},
             devices=tuple(self._devices),
             dtypes=DTYPES,
-            modes=("eager", "compiled"),
+            modes=MODES,
+            dialect="tensorflow",
             flushes_subnormals=flushed,
             cotangents=True,
             details={
@@ -195,14 +201,10 @@ class Adapter:
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
-        if call.device not in self._devices or call.mode not in ("eager", "compiled"):
-            raise Unsupported(f"tensorflow runs eager and compiled, on {' and '.join(self._devices)} here")
-        native, loss = _loss(call)
-        reduction = call.parameters["reduction"]
-        if native.mean:
-            loss.static["reduction"] = {"sum": "weighted_sum", "mean": native.mean}.get(reduction, reduction)
-            reduction = "none"
-        fixed = (loss.function, reduction, tuple(native.names[name] for name in call.wrt), *loss.static.items())
+        if call.device not in self._devices or call.mode not in MODES:
+            raise Unsupported(f"tensorflow runs {', '.join(MODES)}, on {' and '.join(self._devices)} here")
+        loss = _formula(call) if call.mode == "formula" else _loss(call)
+        fixed = loss.function, loss.reduction, tuple(loss.names[name] for name in call.wrt), *loss.static.items()
         seeds = [] if call.cotangent is None else [call.cotangent]
         try:
             with tf.device(self._devices[call.device]):
@@ -213,22 +215,31 @@ class Adapter:
                 raise Unsupported(error.message.partition("\n")[0]) from error
             raise
         found = {name: item.numpy() for name, item in zip(call.wrt, gradients, strict=True)}
-        if call.criterion == "cross_entropy" and call.inputs["input"].ndim > 1:
+        if loss.classes_last:
             found = {name: np.moveaxis(array, -1, 1) for name, array in found.items()}
         return Output(value.numpy(), found)
 
 
-def _loss(call: Call) -> tuple[Native, Loss]:
-    native = FUNCTIONS.get(call.criterion)
+def _formula(call: Call) -> Loss:
+    names = {name: name for name in call.inputs}
+    return Loss(function_of(call), names, dict(call.inputs), static=dict(call.parameters))
+
+
+def _loss(call: Call) -> Loss:
+    native, reduction = FUNCTIONS.get(call.criterion), call.parameters.get("reduction", "none")
     if native is None:
         raise Unsupported(f"tensorflow {tf.__version__} has no function for {call.criterion}")
     if extra := call.inputs.keys() - native.names.keys():
         raise Unsupported(f"tf.{native.function} takes no {' and no '.join(sorted(extra))}")
-    if not native.mean and call.parameters["reduction"] not in ("none", "sum", "mean"):
-        raise Unsupported(f"tensorflow has no reduction {call.parameters['reduction']!r}")
-    loss = Loss(native.function, {native.names[name]: array for name, array in call.inputs.items()})
+    if not native.mean and reduction not in ("none", "sum", "mean"):
+        raise Unsupported(f"tensorflow has no reduction {reduction!r}")
+    arrays = {native.names[name]: array for name, array in call.inputs.items()}
+    loss = Loss(native.function, native.names, arrays, reduction)
+    if native.mean:
+        loss.static["reduction"] = {"sum": "weighted_sum", "mean": native.mean}.get(reduction, reduction)
+        loss.reduction = "none"
     native.add(call, loss)
-    return native, loss
+    return loss
 
 
 def _without(call: Call, **plain: Any) -> None:
@@ -237,8 +248,11 @@ def _without(call: Call, **plain: Any) -> None:
             raise Unsupported(f"tf.{FUNCTIONS[call.criterion].function} has no {name}")
 
 
-def _answer(function: str, reduction: str, wrt: tuple[str, ...], *static: Any) -> Callable[..., tuple[Any, Any]]:
+def _answer(
+    function: str | Callable[..., Any], reduction: str, wrt: tuple[str, ...], *static: Any
+) -> Callable[..., tuple[Any, Any]]:
     """What gives the value, and the gradients by the arguments in `wrt`."""
+    called = operator.attrgetter(function)(tf) if isinstance(function, str) else function
 
     def answer(given: dict[str, Any], seeds: list[Any]) -> tuple[Any, Any]:
         arguments = {**given, **dict(static)}
@@ -246,14 +260,14 @@ def _answer(function: str, reduction: str, wrt: tuple[str, ...], *static: Any) -
             arguments["labels"] = tf.SparseTensor(*(arguments.pop(name) for name in SPARSE))
         with tf.GradientTape() as tape:
             tape.watch([given[name] for name in wrt])
-            value = operator.attrgetter(function)(tf)(**arguments)
+            value = called(**arguments)
             value = value if reduction == "none" else getattr(tf, f"reduce_{reduction}")(value)
         # the losses of v1 are float32, whatever they are given
         gradients = tape.gradient(value, [given[name] for name in wrt], *(tf.cast(seed, value.dtype) for seed in seeds))
         for name, gradient in zip(wrt, gradients, strict=True):
             if gradient is None:
-                raise RuntimeError(f"tensorflow gave no gradient for {name!r}: tf.{function} cuts it off")
-        return value, gradients
+                raise RuntimeError(f"tensorflow gave no gradient for {name!r}: {called.__name__} cuts it off")
+        return value, [tf.convert_to_tensor(gradient) for gradient in gradients]  # that of tf.gather is tf.IndexedSlices
 
     return answer
 

@@ -41,6 +41,12 @@ class Environment:
     cotangents: bool = False  # `run` looks at `Call.cotangent`; one that does not is never given any
     details: Mapping[str, str] = field(default_factory=dict)
     compiles: tuple[str, ...] = ("compiled",)  # modes that compile for every new shape: these are given few
+    dialect: str = ""  # in which `Call.code` is due in mode formula; one of `conformance.recipe.DIALECTS`
+
+    def flushes(self, dtype: str) -> bool:
+        """Whether subnormal numbers of the dtype are taken for 0."""
+        given = self.flushes_subnormals
+        return given if isinstance(given, bool) else dtype in given
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ class Call:
 
     Floating inputs are arrays of `dtype`, integer inputs int64 (now and then another integer dtype), boolean ones bool;
     parameters are Python values. With a `cotangent`, of the value's shape and dtype, the gradients wanted are those of
-    the sum of value times cotangent.
+    the sum of value times cotangent. In mode formula, `code` defines the function to call, as `conformance show
+    CRITERION --as DIALECT` prints it: `conformance.adapter.formula.function_of` gives it.
     """
 
     criterion: str
@@ -86,6 +93,7 @@ class Call:
     mode: str = "eager"
     wrt: tuple[str, ...] = ()
     cotangent: Array | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from textwrap import wrap
 from typing import Any, TypeVar
 
 from conformance.record.plain import as_float
+from conformance.report.amounts import Open, left_open, reference, totals
 from conformance.report.view import (
     Box,
     Cause,
     Column,
     Group,
-    Open,
     Reason,
     causes_by_standing,
     choices,
@@ -20,12 +20,9 @@ from conformance.report.view import (
     conventions,
     in_every_framework,
     label,
-    left_open,
     matrix,
     not_run,
     ran,
-    reference,
-    totals,
     unsupported,
     worst_first,
 )

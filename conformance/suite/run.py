@@ -20,6 +20,7 @@ from conformance.reference.certify import Ways
 from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
+from conformance.suite.formula import in_mode, is_recipe, why_none
 from conformance.suite.invalid import judge_invalid
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
@@ -55,10 +56,11 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
     start, compiled = time.perf_counter(), _compiling(plan, cell)
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
-    binding = framework.binding(cell.criterion)
-    if binding is None:
+    if plan.binding(cell) is None:
         names = (id_.removeprefix(f"{cell.id}/") for id_ in plan.checks(cell))
         text = f"{cell.framework} has no native function for {cell.criterion}"
+        if is_recipe(cell.mode, framework.environment):
+            text = why_none(spec, framework.environment.dialect)
         result.checks = [check_of(cell, name, "unsupported", message=text) for name in names]
         return result
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
@@ -88,10 +90,10 @@ def _compiling(plan: Plan, cell: Cell) -> float:
 
 
 def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:
-    framework = plan.frameworks[cell.framework]
+    framework, spec = plan.frameworks[cell.framework], plan.specs[cell.criterion]
     return CellJudge(
-        plan.specs[cell.criterion],
-        framework.adapter,
+        spec,
+        in_mode(framework.adapter, spec, cell.mode, framework.environment),
         framework.environment,
         cell,
         known,

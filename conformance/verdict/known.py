@@ -70,7 +70,7 @@ class Covered(NamedTuple):
 
 
 class Coverage:
-    """Which entries cover which cases of one stack."""
+    """Which entries cover which cases of one stack; `flushes` says of which dtypes subnormals are taken for 0."""
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class Coverage:
         spec: Spec,
         stack: Stack,
         wrt: Sequence[str],
-        flushes_subnormals: Callable[[str], bool] = lambda dtype: False,
+        flushes: Callable[[str], bool] = lambda dtype: False,
     ) -> None:
         self._entries = entries
         self._spec = spec
         self._stack = stack
         self._wrt = tuple(wrt)
-        self._flushes = flushes_subnormals
+        self._flushes = flushes
         self._shapes = output_shapes(spec, stack, wrt)
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}

@@ -80,7 +80,8 @@ def environment_of(data: Any) -> Environment:
     versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
     given, cotangents = data.get("flushes_subnormals"), data.get("cotangents") is True
     flushes = tuple(map(_text, given)) if isinstance(given, list) else given is True
-    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, compiles)
+    dialect = _text(data.get("dialect", ""))
+    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, compiles, dialect)
 
 
 def binding_of(data: Any) -> Binding | None:

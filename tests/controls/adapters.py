@@ -41,6 +41,16 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
+    "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile"),
+    "regions": ("dice", "tversky"),
+    "scores": (
+        "categorical_focal",
+        "categorical_hinge",
+        "multiclass_hinge",
+        "multiclass_perceptron",
+        "ranking_softmax",
+        "sparsemax",
+    ),
 }
 
 

@@ -41,6 +41,11 @@ def all_controls(dtype: str) -> list[Control]:
     return found if dtype == "float64" else [*found, Torch64()]
 
 
+def controls_of(criterion: str, dtype: str) -> list[Control]:
+    """Those of them that have the criterion: torch lacks some."""
+    return [control for control in all_controls(dtype) if control.binding(criterion) is not None]
+
+
 @dataclass
 class Score:
     """What a control's cases came to. A case is its value and all of its gradients, and as bad as the worst of them."""
@@ -214,7 +219,7 @@ def _note_worst(score: Score, n: Numbers, judged: Judged, covered: NDArray[np.bo
 def panel_for(criterion: str, dtype: str, controls: Sequence[Control] | None = None) -> Panel:
     """The controls on one criterion in one dtype, nothing judged yet."""
     known = read_known(folder("adapters") / "torch.known.yaml")
-    return Panel(spec_for(criterion), dtype, controls or all_controls(dtype), known)
+    return Panel(spec_for(criterion), dtype, controls or controls_of(criterion, dtype), known)
 
 
 def fresh(spec: Spec, dtype: str, seed: int) -> Iterator[Stack]:

@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 from flint import arb, ctx
 
-from . import criteria, criteria_ctc, criteria_labels
+from . import (
+    criteria,
+    criteria_ctc,
+    criteria_labels,
+    criteria_pointwise,
+    criteria_regions,
+    criteria_scores,
+)
 from .scalars import Scalars, Undecided, constant, exact, seeded, slope, total
 from .ulps import LARGEST, ulp
 
@@ -24,6 +31,9 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
     **criteria.FORMULAS,
     **criteria_labels.FORMULAS,
     **criteria_ctc.FORMULAS,
+    **criteria_pointwise.FORMULAS,
+    **criteria_scores.FORMULAS,
+    **criteria_regions.FORMULAS,
 }
 
 
