@@ -204,7 +204,8 @@ class Adapter:
         if call.device not in self._devices or call.mode not in MODES:
             raise Unsupported(f"tensorflow runs {', '.join(MODES)}, on {' and '.join(self._devices)} here")
         loss = _formula(call) if call.mode == "formula" else _loss(call)
-        fixed = loss.function, loss.reduction, tuple(loss.names[name] for name in call.wrt), *loss.static.items()
+        wrt = tuple(loss.names[name] for name in call.wrt)
+        fixed: tuple[Any, ...] = loss.function, loss.reduction, wrt, *loss.static.items()
         seeds = [] if call.cotangent is None else [call.cotangent]
         try:
             with tf.device(self._devices[call.device]):
@@ -267,7 +268,7 @@ def _answer(
         for name, gradient in zip(wrt, gradients, strict=True):
             if gradient is None:
                 raise RuntimeError(f"tensorflow gave no gradient for {name!r}: {called.__name__} cuts it off")
-        return value, [tf.convert_to_tensor(gradient) for gradient in gradients]  # that of tf.gather is tf.IndexedSlices
+        return value, [tf.convert_to_tensor(gradient) for gradient in gradients]  # of tf.gather: tf.IndexedSlices
 
     return answer
 

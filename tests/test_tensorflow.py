@@ -96,7 +96,8 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert isinstance(adapter, Adapter)
     assert list(environment.versions) == ["tensorflow"]
     assert environment.devices[0] == "cpu"
-    assert environment.modes == MODES
+    assert environment.modes == (*MODES, "formula")
+    assert environment.dialect == "tensorflow"
     assert environment.compiles == ("compiled",)
     assert environment.cotangents
     assert environment.details["threads"] == "1"
@@ -196,8 +197,9 @@ def test_a_weight_of_the_last_axis_alone_is_spread(adapter: Adapter) -> None:
 @pytest.mark.parametrize(
     ("criterion", "changes", "said"),
     [
-        ("l1", {"device": "tpu"}, "eager and compiled"),
-        ("l1", {"mode": "formula"}, "eager and compiled"),
+        ("l1", {"device": "tpu"}, "runs eager, compiled, formula, on cpu"),
+        ("l1", {"mode": "graph"}, "runs eager, compiled, formula, on cpu"),
+        ("l1", {"mode": "formula"}, "has no code for this framework"),
         ("cross_entropy", {"parameters": {"label_smoothing": 0.5}}, "no label_smoothing"),
         ("cross_entropy", {"inputs": {"weight": real(4)}}, "takes no weight"),
         ("cross_entropy", {"parameters": {"ignore_index": 3}}, "ignores no label"),
