@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from conformance._resources import folder
 from conformance.adapter.load import built_in
-from conformance.cases.case import Stack
+from conformance.cases.case import DTYPES, Stack
 from conformance.errors import ConformanceError, FileError
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
@@ -393,6 +393,26 @@ def test_what_is_computed_in_a_wider_dtype_is_rounded_to_the_narrower(dtype: str
         verdict = judge(evaluate_stack(spec, stack, ())["value"], given, FORMATS[dtype])
         covered = Coverage([own], spec, stack, ()).of("l1/x/cpu/eager/float32/value", "value", verdict, 0)
         assert covered.left == left
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_takes_subnormal_inputs_for_0_is_known_and_no_more(dtype: str) -> None:
+    spec = load_specs([specs_folder()])["l1"]
+    least, large = 2.0**-127, 2.0**100
+    given = {"input": [-large, 1.0], "target": [0.0, -least], "weight": [least, 1.0]}
+    case = make_case(spec, given, {"reduction": "none"}, dtype)
+    stack, wrt = Stack.of(case), ("input",)
+    numbers = evaluate_stack(spec, stack, wrt)
+    own = Entry.model_validate(entry(checks="l1/*/*/*/*/*", when="", envelope={"flushed": True}))
+    for name, check, right, flushed in (
+        ("value", "value", [large * least, 1], [0, 1]),
+        ("input", "gradient.input", [-least, 1], [0, 1]),
+    ):
+        for answer, left in ((right, AGREES), (flushed, AGREES), ([0, 2], FAILS), ([2 * least * large, 1], FAILS)):
+            verdict = judge(numbers[name], np.array([answer]).astype(DTYPES[dtype]), FORMATS[dtype])
+            covered = Coverage([own], spec, stack, wrt).of(f"l1/x/cpu/eager/{dtype}/{check}", name, verdict, 0)
+            assert covered.left == left, (name, answer)
+            assert (verdict.severity == AGREES).all() == (answer is right)
 
 
 def test_every_limit_of_an_envelope_must_hold(tmp_path: Path) -> None:

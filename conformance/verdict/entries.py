@@ -49,7 +49,8 @@ def _dtype(name: str) -> str:
 class Envelope(_Strict):
     """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
     comes to: the statements, in place of the formula's, that the framework is known to compute. `computed_in` is
-    another dtype, in which it computes them (without any: the formula)."""
+    another dtype, in which it computes them (without any: the formula); `flushed`, that it takes subnormal inputs
+    for 0."""
 
     ulp: float | None = None
     absolute: float | None = None
@@ -58,11 +59,12 @@ class Envelope(_Strict):
     raises: str | None = None  # a regular expression for what is raised
     instead: str = ""
     computed_in: str = ""
+    flushed: bool = False
 
     @property
     def is_formula(self) -> bool:
         """Whether it says what the framework computes, beside or without limits."""
-        return bool(self.instead or self.computed_in)
+        return bool(self.instead or self.computed_in or self.flushed)
 
     @field_validator("computed_in")
     @classmethod
@@ -91,8 +93,7 @@ class Envelope(_Strict):
     @model_validator(mode="after")
     def _says_something(self) -> Envelope:
         if not self.model_fields_set:
-            keys = ", ".join(name for name in Envelope.model_fields if name != "computed_in")
-            raise ValueError(f"an envelope says how far off: {keys} or computed_in")
+            raise ValueError(f"an envelope says how far off: {', '.join(Envelope.model_fields)}")
         return self
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
-from conformance.cases.case import Case, Stack, in_dtype
+from conformance.cases.case import DTYPES, Case, Stack, in_dtype
 from conformance.cases.invalid import invalid_checks
+from conformance.cases.steps import smallest_normal
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
@@ -127,10 +128,11 @@ class Coverage:
         return mask.reshape(len(self._stack), -1) if output is None else spread(mask, *self._shapes[output])
 
     def _instead(self, entry: Entry, output: str, judged: Judged) -> Mask:
-        """Where the answer is what the entry's own formula comes to, in the entry's own dtype."""
+        """Where the answer is what the entry's own formula comes to, of the entry's own numbers."""
         instead, dtype = entry.envelope.instead, entry.envelope.computed_in or self._stack.dtype
         if entry.id not in self._other:
             spec, stack = amended(self._spec, instead) if instead else self._spec, rounded(self._stack, dtype)
+            stack = flushed(stack) if entry.envelope.flushed else stack
             flushes = self._flushes(dtype)
             self._other[entry.id] = evaluate_stack(spec, stack, self._wrt, flushes_subnormals=flushes, project=True)
         numbers = self._other[entry.id][output]
@@ -174,6 +176,17 @@ def rounded(stack: Stack, dtype: str) -> Stack:
         inputs = in_dtype(stack.inputs, dtype)
         given = None if stack.cotangent is None else in_dtype({"": stack.cotangent}, dtype)[""]
     return dataclasses.replace(stack, dtype=dtype, inputs=inputs, cotangent=given)
+
+
+def flushed(stack: Stack) -> Stack:
+    """The same cases with 0 in the place of subnormal inputs."""
+    least = smallest_normal(DTYPES[stack.dtype])
+
+    def normal(array: NDArray[Any]) -> NDArray[Any]:
+        return np.where(abs(array) < least, np.copysign(array.dtype.type(0), array), array)
+
+    inputs = {name: array if array.dtype.kind in "iub" else normal(array) for name, array in stack.inputs.items()}
+    return dataclasses.replace(stack, inputs=inputs)
 
 
 @functools.cache
