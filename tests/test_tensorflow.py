@@ -1,4 +1,4 @@
-"""The tensorflow adapter: it translates, and gives tensorflow's own answers, op by op and traced."""
+"""The tensorflow adapter: it translates, and gives tensorflow's own answers, op by op and traced; and runs formulas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
-from conformance.cases.case import DTYPES
+from conformance.cases.case import DTYPES, Stack
+from conformance.reference.evaluate import evaluate_stack
+from conformance.spec import spec_for
+from conformance.suite.edges import edge_case
+from conformance.suite.formula import in_mode
+from tests.test_formula_code import POISON
 
 RNG = np.random.Generator(np.random.Philox(0))
 MODES = ("eager", "compiled")
@@ -248,6 +253,31 @@ def test_an_expanded_input_and_one_backwards_are_what_they_hold(adapter: Adapter
         found = adapter.run(call_of(adapter, "mse", inputs={"input": view}))
         plain = adapter.run(call_of(adapter, "mse", inputs={"input": view.copy()}))
         np.testing.assert_array_equal(found.value, plain.value)
+
+
+@pytest.mark.parametrize("criterion", ["soft_margin", "cross_entropy", "multilabel_margin", "ctc", "nll_2d"])
+def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) -> None:
+    """Against the reference: gradients through tf.gather, too, which are no tensors but tf.IndexedSlices."""
+    spec = spec_for(criterion)
+    edge = next(e for e in spec.edge_cases if e.gradient and e.level == "required" and e.error is None)
+    case, wrt = edge_case(edge, spec, "float64"), tuple(edge.gradient)
+    call = Call(criterion, dict(case.inputs), case.parameters, "float64", mode="formula", wrt=wrt)
+    output = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
+    numbers = evaluate_stack(spec, Stack.of(case), wrt)
+    for name, got in {"value": output.value, **output.gradients}.items():
+        assert got.dtype == np.float64
+        np.testing.assert_allclose(got, numbers[name].high[0], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("criterion", POISON)
+def test_a_branch_that_is_not_taken_poisons_no_gradient(adapter: Adapter, criterion: str) -> None:
+    inputs, parameters, by = POISON[criterion]
+    spec = spec_for(criterion)
+    defaults = {name: item.default for name, item in spec.params.items()}
+    arrays = {name: np.array(value) for name, value in inputs.items()}
+    call = Call(criterion, arrays, {**defaults, **parameters, "reduction": "sum"}, "float64", mode="formula", wrt=(by,))
+    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call).gradients[by]
+    assert not np.isnan(found).any()
 
 
 def test_loading_another_adapter_loads_no_tensorflow() -> None:
