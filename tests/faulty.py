@@ -112,6 +112,27 @@ class OffByMillionth(Right):
         return each(super().answer(call), lambda array: np.asarray(array * (1 + 1e-6)))
 
 
+class InFloat32(Right):
+    """Right in float32, whatever dtype is asked for."""
+
+    name = "in_float32"
+    error = 0.0
+
+    def answer(self, call: Call) -> Output:
+        with np.errstate(over="ignore"):
+            inputs = {n: a.astype(np.float32) if a.dtype.kind == "f" else a for n, a in call.inputs.items()}
+        given = None if call.cotangent is None else call.cotangent.astype(np.float32)
+        narrow = super().answer(dataclasses.replace(call, inputs=inputs, dtype="float32", cotangent=given))
+        wide = {name: array.astype(call.dtype) * (1 + self.error) for name, array in narrow.gradients.items()}
+        return Output(np.asarray(narrow.value.astype(call.dtype) * (1 + self.error)), wide)
+
+
+class InFloat32AndMore(InFloat32):
+    """Computed in float32, and off by a relative 1e-5 besides."""
+
+    error = 1e-5
+
+
 class MeanOverBatch(Right):
     """The mean divides by the size of the first axis, not by the count of all elements."""
 

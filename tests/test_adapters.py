@@ -269,7 +269,7 @@ def test_loading_an_adapter_needs_numpy_and_its_framework_only(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("no_such_framework", "there is no framework 'no_such_framework'; there are: .*numpy, torch"),
+        ("no_such_framework", "there is no framework 'no_such_framework'; there are: .*numpy, .*torch"),
         ("no_such_module:Mine", "there is no module 'no_such_module'"),
         ("conformance.errors:Mine", "has no 'Mine'"),
         ("conformance.errors:Fault", "cannot be constructed"),

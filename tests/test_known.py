@@ -11,12 +11,16 @@ from ruamel.yaml import YAML
 
 from conformance._resources import folder
 from conformance.adapter.load import built_in
+from conformance.cases.case import DTYPES, Stack
 from conformance.errors import ConformanceError, FileError
+from conformance.reference.evaluate import evaluate_stack, make_case
+from conformance.reference.formats import FORMATS
 from conformance.spec import load_specs, specs_folder
 from conformance.suite.options import Options
 from conformance.suite.plan import Plan, make_plan
 from conformance.suite.run import CellResult, judge_cell, unmatched
-from conformance.verdict.known import Entry, Witness, fault_of, fault_of_witness, read_known, witness_case
+from conformance.verdict.compare import AGREES, FAILS, judge
+from conformance.verdict.known import Coverage, Entry, Witness, fault_of, fault_of_witness, read_known, witness_case
 
 VALUE = "l1/near_tie/cpu/eager/float64/value"
 WITNESS: dict[str, Any] = {
@@ -25,6 +29,8 @@ WITNESS: dict[str, Any] = {
     "inputs": {"input": [1.0], "target": [0.0]},
     "parameters": {"reduction": "none"},
 }
+
+TENTH = {**WITNESS, "inputs": {"input": [0.1], "target": [0.0]}}
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -103,6 +109,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ({"envelope": {"answers": ["many"]}}, "answers"),
         ({"envelope": {"raises": "a ("}}, "raises"),
         ({"envelope": {"ulp": "many"}}, "ulp"),
+        ({"envelope": {"computed_in": "float31"}}, "there is no dtype 'float31'"),
         ({"envelope": {}}, "envelope"),
         ({"witness": {**WITNESS, "dtype": "float8"}}, "float8"),
         ({"checks": []}, "checks"),
@@ -361,6 +368,51 @@ def test_an_envelope_in_other_words_covers_it(tmp_path: Path, envelope: dict[str
     check = value_of(judged("NearTie", written(tmp_path, covering)))
     assert check.known == ["near-tie"]
     assert check.new not in {"fails", "error"}
+
+
+def test_what_is_computed_in_a_narrower_dtype_is_known_and_no_more(tmp_path: Path) -> None:
+    """Rounded inputs make a difference vanish: no number of ulps says how far off that is."""
+    covering = entry(checks="l1/in_float32/*/*/*/value", envelope={"computed_in": "float32"}, witness=TENTH)
+    covering.pop("when")
+    path = written(tmp_path, covering)
+    narrow, more = (value_of(judged(adapter, path)) for adapter in ("InFloat32", "InFloat32AndMore"))
+    assert (narrow.outcome, narrow.known) == (more.outcome, more.known) == ("fails", ["near-tie"])
+    assert narrow.new not in {"fails", "error"}
+    assert more.new == "fails"  # known is only what vanished: 0, whatever it is off by
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_what_is_computed_in_a_wider_dtype_is_rounded_to_the_narrower(dtype: str) -> None:
+    spec = load_specs([specs_folder()])["l1"]
+    case = make_case(spec, {"input": [0.1], "target": [0.0]}, {"reduction": "none"}, dtype)
+    stack = Stack.of(case)
+    envelope = {"instead": "loss = 3 * abs(error)", "computed_in": "float32"}
+    own = Entry.model_validate(entry(checks="l1/*/*/*/*/value", when="", envelope=envelope))
+    answer = (3 * case.inputs["input"].astype(np.float32)).astype(dtype)[None]
+    for given, left in ((answer, AGREES), (answer + answer.dtype.type(0.001), FAILS)):
+        verdict = judge(evaluate_stack(spec, stack, ())["value"], given, FORMATS[dtype])
+        covered = Coverage([own], spec, stack, ()).of("l1/x/cpu/eager/float32/value", "value", verdict, 0)
+        assert covered.left == left
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_takes_subnormal_inputs_for_0_is_known_and_no_more(dtype: str) -> None:
+    spec = load_specs([specs_folder()])["l1"]
+    least, large = 2.0**-127, 2.0**100
+    given = {"input": [-large, 1.0], "target": [0.0, -least], "weight": [least, 1.0]}
+    case = make_case(spec, given, {"reduction": "none"}, dtype)
+    stack, wrt = Stack.of(case), ("input",)
+    numbers = evaluate_stack(spec, stack, wrt)
+    own = Entry.model_validate(entry(checks="l1/*/*/*/*/*", when="", envelope={"flushed": True}))
+    for name, check, right, flushed in (
+        ("value", "value", [large * least, 1], [0, 1]),
+        ("input", "gradient.input", [-least, 1], [0, 1]),
+    ):
+        for answer, left in ((right, AGREES), (flushed, AGREES), ([0, 2], FAILS), ([2 * least * large, 1], FAILS)):
+            verdict = judge(numbers[name], np.array([answer]).astype(DTYPES[dtype]), FORMATS[dtype])
+            covered = Coverage([own], spec, stack, wrt).of(f"l1/x/cpu/eager/{dtype}/{check}", name, verdict, 0)
+            assert covered.left == left, (name, answer)
+            assert (verdict.severity == AGREES).all() == (answer is right)
 
 
 def test_every_limit_of_an_envelope_must_hold(tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conformance import Environment, load_adapter
+from conformance.cases.case import Stack
 from conformance.cases.plan import EFFORTS, stacks
 from conformance.errors import AdapterError, ConformanceError, UsageError
 from conformance.record.journal import Journal
 from conformance.record.model import Check, new_of
 from conformance.record.results import first_fault, results_of, run_info
+from conformance.reference.evaluate import make_case
 from conformance.spec import load_specs, specs_folder
 from conformance.suite.cell import CellJudge
 from conformance.suite.options import Options
@@ -285,6 +288,22 @@ def test_a_spec_of_ones_own_is_judged_by_the_formula(tmp_path: Any) -> None:
     plan = make_plan(Options(("numpy",), ("my_l1",), dtypes=("float64",), effort="quick", specs=(tmp_path,)))
     found = {check.check: check for check in judge_cell(plan, plan.cells[0]).checks}
     assert found["gradient.input"].outcome in {"agrees", "inaccurate"}, found["gradient.input"].message
+
+
+@pytest.mark.parametrize(
+    ("flushes", "dtypes"), [(False, ()), (True, ("float32", "float16")), (("float32", "bfloat16"), ("float32",))]
+)
+def test_the_budget_allows_for_subnormals_in_the_dtypes_that_are_flushed(
+    flushes: bool | tuple[str, ...], dtypes: tuple[str, ...]
+) -> None:
+    plan = plan_of("Right")
+    environment = Environment({}, flushes_subnormals=flushes)
+    judge = CellJudge(plan.specs["mse"], load_adapter("tests.faulty:Right"), environment, plan.cells[0], (), "")
+    for dtype, tiny in (("float32", 2.0**-70), ("float16", 2.0**-10)):  # their squares are subnormal
+        case = make_case(plan.specs["mse"], {"input": [tiny], "target": [0.0]}, {}, dtype)
+        budget = float(judge.numbers(Stack.of(case), ())["value"].tight.item())
+        smallest = float(np.finfo(dtype).smallest_normal)
+        assert (budget >= smallest) == (dtype in dtypes)
 
 
 def test_no_reference_is_worked_out_for_what_is_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:

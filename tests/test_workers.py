@@ -19,12 +19,13 @@ import numpy as np
 import psutil
 import pytest
 
-from conformance import Call, Output, Unsupported, WorkerDied, load_adapter
+from conformance import Call, Environment, Output, Unsupported, WorkerDied, load_adapter
 from conformance.errors import AdapterError, UsageError
 from conformance.worker.adapter import WorkerAdapter
 from conformance.worker.frames import HEAD, MAGIC, Frames, Nonsense, pack
 from conformance.worker.isolated import Isolated
 from conformance.worker.limits import Limits
+from conformance.worker.messages import environment_data
 from conformance.worker.process import BOOT
 from conformance.worker.reading import Raised, answer_of, binding_of, environment_of, raised_of
 
@@ -622,3 +623,9 @@ def test_a_script_crosses_and_so_does_none() -> None:
     finally:
         torch.close()
         numpy.close()
+
+
+@pytest.mark.parametrize("flushes", [False, True, (), ("float64", "float32")])
+def test_an_environment_crosses_with_the_dtypes_that_are_flushed(flushes: bool | tuple[str, ...]) -> None:
+    sent = Environment({"ours": "1"}, flushes_subnormals=flushes)
+    assert environment_of(environment_data(sent)) == sent

@@ -27,17 +27,26 @@ class WorkerDied(Exception):
 
 @dataclass(frozen=True)
 class Environment:
-    """What an adapter can run, and on what: `versions` maps package names to versions, the framework's own first."""
+    """What an adapter can run, and on what: `versions` maps package names to versions, the framework's own first.
+
+    `flushes_subnormals` says whether it takes subnormal numbers for 0, or names the dtypes in which it does: float16 is
+    often computed in float32, where its subnormal numbers are normal ones.
+    """
 
     versions: Mapping[str, str]
     devices: tuple[str, ...] = ("cpu",)
     dtypes: tuple[str, ...] = ("float64", "float32")
     modes: tuple[str, ...] = ("eager",)
-    flushes_subnormals: bool = False
+    flushes_subnormals: bool | tuple[str, ...] = False
     cotangents: bool = False  # `run` looks at `Call.cotangent`; one that does not is never given any
     details: Mapping[str, str] = field(default_factory=dict)
     compiles: tuple[str, ...] = ("compiled",)  # modes that compile for every new shape: these are given few
     dialect: str = ""  # in which `Call.code` is due in mode formula; one of `conformance.recipe.DIALECTS`
+
+    def flushes(self, dtype: str) -> bool:
+        """Whether subnormal numbers of the dtype are taken for 0."""
+        given = self.flushes_subnormals
+        return given if isinstance(given, bool) else dtype in given
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ class CellJudge:
 
     def coverage(self, stack: Stack, wrt: Sequence[str]) -> Coverage:
         """What the known differences say of a stack."""
-        return Coverage(self.known, self.spec, stack, wrt, self.environment.flushes_subnormals)
+        return Coverage(self.known, self.spec, stack, wrt, self.environment.flushes)
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
@@ -156,7 +156,7 @@ class CellJudge:
         return self._certified(stack, self._evaluated(self._evaluation(stack, wrt)))
 
     def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation:
-        flushes = self.environment.flushes_subnormals
+        flushes = self.environment.flushes(stack.dtype)
         return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
 
     def _evaluated(self, evaluation: Evaluation, *, forms: bool = True) -> dict[str, Numbers]:

@@ -40,9 +40,17 @@ def own_name(framework: str) -> str:
     return framework.partition("@")[0]
 
 
+def _dtype(name: str) -> str:
+    if name not in DTYPES:
+        raise ValueError(f"there is no dtype {name!r}; there are: {', '.join(DTYPES)}")
+    return name
+
+
 class Envelope(_Strict):
     """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
-    comes to: the statements, in place of the formula's, that the framework is known to compute."""
+    comes to: the statements, in place of the formula's, that the framework is known to compute. `computed_in` is
+    another dtype, in which it computes them (without any: the formula); `flushed`, that it takes subnormal inputs
+    for 0."""
 
     ulp: float | None = None
     absolute: float | None = None
@@ -50,6 +58,18 @@ class Envelope(_Strict):
     answers: tuple[Hex, ...] | Literal["any"] = ()  # any: of invalid input only
     raises: str | None = None  # a regular expression for what is raised
     instead: str = ""
+    computed_in: str = ""
+    flushed: bool = False
+
+    @property
+    def is_formula(self) -> bool:
+        """Whether it says what the framework computes, beside or without limits."""
+        return bool(self.instead or self.computed_in or self.flushed)
+
+    @field_validator("computed_in")
+    @classmethod
+    def _is_dtype(cls, name: str) -> str:
+        return _dtype(name) if name else name
 
     @field_validator("instead")
     @classmethod
@@ -73,7 +93,7 @@ class Envelope(_Strict):
     @model_validator(mode="after")
     def _says_something(self) -> Envelope:
         if not self.model_fields_set:
-            raise ValueError("an envelope says how far off: ulp, absolute, ratio, answers, raises or instead")
+            raise ValueError(f"an envelope says how far off: {', '.join(Envelope.model_fields)}")
         return self
 
 
@@ -88,9 +108,7 @@ class Witness(_Strict):
     @field_validator("dtype")
     @classmethod
     def _is_dtype(cls, name: str) -> str:
-        if name not in DTYPES:
-            raise ValueError(f"there is no dtype {name!r}; there are: {', '.join(DTYPES)}")
-        return name
+        return _dtype(name)
 
     @property
     def is_named(self) -> bool:

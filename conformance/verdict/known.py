@@ -6,15 +6,16 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases.bind import dtype_numbers, full_rank, make_tape, output_shapes, rank_of, spread
-from conformance.cases.case import Case, Stack, in_dtype
+from conformance.cases.case import DTYPES, Case, Stack, in_dtype
 from conformance.cases.invalid import invalid_checks
+from conformance.cases.steps import smallest_normal
 from conformance.errors import ConformanceError
 from conformance.formula import Builder, Node, names_in, parse_expression, parse_program, statements
 from conformance.formula.plain import Plain
@@ -70,16 +71,21 @@ class Covered(NamedTuple):
 
 
 class Coverage:
-    """Which entries cover which cases of one stack; `flushes_subnormals` is the device's."""
+    """Which entries cover which cases of one stack; `flushes` says of which dtypes subnormals are taken for 0."""
 
     def __init__(
-        self, entries: Sequence[Entry], spec: Spec, stack: Stack, wrt: Sequence[str], flushes_subnormals: bool = False
+        self,
+        entries: Sequence[Entry],
+        spec: Spec,
+        stack: Stack,
+        wrt: Sequence[str],
+        flushes: Callable[[str], bool] = lambda dtype: False,
     ) -> None:
         self._entries = entries
         self._spec = spec
         self._stack = stack
         self._wrt = tuple(wrt)
-        self._flushes = flushes_subnormals
+        self._flushes = flushes
         self._shapes = output_shapes(spec, stack, wrt)
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
@@ -93,7 +99,7 @@ class Coverage:
         for entry in self._entries:
             if any(map(entry.matches, ids)):
                 inside = _inside(entry.envelope, judged, k)
-                if entry.envelope.instead and not (inside | ~faulty).all():
+                if entry.envelope.is_formula and not (inside | ~faulty).all():
                     inside = inside | self._instead(entry, output, judged)[k, ...]
                 covered = faulty & self._when(entry, output)[k, ...] & inside
                 if (covered & left).any():
@@ -122,16 +128,21 @@ class Coverage:
         return mask.reshape(len(self._stack), -1) if output is None else spread(mask, *self._shapes[output])
 
     def _instead(self, entry: Entry, output: str, judged: Judged) -> Mask:
-        """Where the answer is what the entry's own formula comes to."""
+        """Where the answer is what the entry's own formula comes to, of the entry's own numbers."""
+        instead, dtype = entry.envelope.instead, entry.envelope.computed_in or self._stack.dtype
         if entry.id not in self._other:
-            spec = amended(self._spec, entry.envelope.instead)
-            found = evaluate_stack(spec, self._stack, self._wrt, flushes_subnormals=self._flushes)
-            self._other[entry.id] = found
+            spec, stack = amended(self._spec, instead) if instead else self._spec, rounded(self._stack, dtype)
+            stack = flushed(stack) if entry.envelope.flushed else stack
+            flushes = self._flushes(dtype)
+            self._other[entry.id] = evaluate_stack(spec, stack, self._wrt, flushes_subnormals=flushes, project=True)
         numbers = self._other[entry.id][output]
         if numbers.high.shape != judged.answer.shape:
             return np.zeros(judged.answer.shape, bool)  # the other formula has lost an axis: it is not this answer
-        again = judge(numbers, judged.answer, FORMATS[self._stack.dtype])
-        same: Mask = (again.severity <= INACCURATE) & ~np.isnan(numbers.high)
+        # what is computed in one dtype and answered in another has been rounded to the narrower
+        last = min(dtype, self._stack.dtype, key=lambda name: FORMATS[name].digits)
+        again = judge(numbers, judged.answer, FORMATS[last])
+        none = np.isnan(numbers.high)  # the formula has no value: no number is what it comes to
+        same: Mask = np.where(none, np.isnan(judged.answer), again.severity <= INACCURATE)
         return same
 
 
@@ -155,6 +166,27 @@ def _is_among(answers: Sequence[float] | str, got: float) -> bool:
     if isinstance(answers, str):
         return True
     return any(got == answer or (math.isnan(got) and math.isnan(answer)) for answer in answers)
+
+
+def rounded(stack: Stack, dtype: str) -> Stack:
+    """The same cases with their numbers rounded to another dtype."""
+    if dtype == stack.dtype:
+        return stack
+    with np.errstate(over="ignore", under="ignore"):
+        inputs = in_dtype(stack.inputs, dtype)
+        given = None if stack.cotangent is None else in_dtype({"": stack.cotangent}, dtype)[""]
+    return dataclasses.replace(stack, dtype=dtype, inputs=inputs, cotangent=given)
+
+
+def flushed(stack: Stack) -> Stack:
+    """The same cases with 0 in the place of subnormal inputs."""
+    least = smallest_normal(DTYPES[stack.dtype])
+
+    def normal(array: NDArray[Any]) -> NDArray[Any]:
+        return np.where(abs(array) < least, np.copysign(array.dtype.type(0), array), array)
+
+    inputs = {name: array if array.dtype.kind in "iub" else normal(array) for name, array in stack.inputs.items()}
+    return dataclasses.replace(stack, inputs=inputs)
 
 
 @functools.cache

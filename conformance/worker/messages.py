@@ -147,11 +147,15 @@ def environment_data(environment: Environment) -> dict[str, Any]:
         "versions": {str(key): str(value) for key, value in environment.versions.items()},
         **{key: [str(item) for item in getattr(environment, key)] for key in ("devices", "dtypes", "modes")},
         "compiles": [str(item) for item in environment.compiles],
-        "flushes_subnormals": bool(environment.flushes_subnormals),
+        "flushes_subnormals": _flushes(environment.flushes_subnormals),
         "cotangents": bool(environment.cotangents),
         "details": {str(key): str(value) for key, value in environment.details.items()},
         "dialect": str(environment.dialect),
     }
+
+
+def _flushes(given: bool | tuple[str, ...]) -> bool | list[str]:
+    return [str(dtype) for dtype in given] if isinstance(given, tuple) else bool(given)
 
 
 def binding_data(binding: Binding | None) -> dict[str, Any] | None:

@@ -78,7 +78,8 @@ def environment_of(data: Any) -> Environment:
     keys = ("devices", "dtypes", "modes", "compiles")
     devices, dtypes, modes, compiles = (tuple(map(_text, _list(data.get(key)))) for key in keys)
     versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
-    flushes, cotangents = data.get("flushes_subnormals") is True, data.get("cotangents") is True
+    given, cotangents = data.get("flushes_subnormals"), data.get("cotangents") is True
+    flushes = tuple(map(_text, given)) if isinstance(given, list) else given is True
     dialect = _text(data.get("dialect", ""))
     return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, compiles, dialect)
 
