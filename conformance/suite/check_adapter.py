@@ -89,7 +89,7 @@ def _checked(plan: Plan, name: str) -> int:
     faults = list(protocol_faults(framework, plan.specs))
     for fault in faults:
         print(f"  protocol: {fault}")
-    bound = {cell.criterion: framework.binding(cell.criterion) for cell in plan.cells}
+    bound = {cell.criterion: plan.binding(cell) for cell in plan.cells}
     if not any(bound.values()):
         raise UsageError(f"the adapter {name!r} binds nothing of what is asked: binding(criterion) is None")
     cells = [_told(plan, cell, binding) for cell in plan.cells if (binding := bound[cell.criterion]) is not None]
