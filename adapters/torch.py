@@ -191,10 +191,13 @@ def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
 
 
 def _gradients(value: torch.Tensor, wrt: list[torch.Tensor], call: Call) -> tuple[torch.Tensor | None, ...]:
+    is_formula = call.mode == "formula"  # an input that the printed code does not look at has the gradient 0
     if not value.requires_grad:
-        return (None,) * len(wrt)
+        return tuple(torch.zeros_like(tensor) if is_formula else None for tensor in wrt)
     seed = torch.ones_like(value) if call.cotangent is None else _tensor(call.cotangent, call.device)
-    gradients: tuple[torch.Tensor | None, ...] = torch.autograd.grad(value, wrt, seed, allow_unused=True)
+    gradients: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
+        value, wrt, seed, allow_unused=True, materialize_grads=is_formula
+    )
     return gradients
 
 
