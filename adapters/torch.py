@@ -173,6 +173,8 @@ class Adapter:
 
 def _arguments(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
     """What torch calls each input, and its parameters."""
+    if call.mode == "formula":
+        return {name: name for name in call.inputs}, dict(call.parameters)
     named = {name: NAMES.get(call.criterion, {}).get(name, name) for name in call.inputs}
     if call.criterion != "cosine_similarity":
         return named, dict(call.parameters)

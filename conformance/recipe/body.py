@@ -157,8 +157,9 @@ class Body:
     def _array(self, node: Node) -> ast.expr:
         op = node.op
         if op == "where" and id(node.args[0]) in self.kinds.static:
-            condition, then, other = node.args
-            return ast.IfExp(self.value(condition), self.value(then), self.value(other))
+            condition, *branches = node.args
+            then, other = (self._as_array(branch, node) for branch in branches)
+            return ast.IfExp(self.value(condition), then, other)
         if op == "index":
             return self._index(node)
         if op == "pick":
@@ -188,21 +189,31 @@ class Body:
             )
         return self._matched(node, args)
 
+    def _as_array(self, branch: Node, node: Node) -> ast.expr:
+        """A branch of a choice that is made in Python: a number has the dtype of the other branch, an array."""
+        if id(branch) not in self.kinds.static or id(node) in self.kinds.whole:
+            return self.value(branch)
+        return call("full", ast.Tuple([]), self.value(branch), self._like)
+
+    @property
+    def _like(self) -> ast.expr:
+        """An input of floats."""
+        return ast.Name(next(name for name, item in self.spec.inputs.items() if item.dtype == "float"))
+
     def _matched(self, node: Node, args: list[ast.expr]) -> ast.expr:
         """An operation whose arguments have to be numbers of one kind."""
         if node.op == "/" and node.args[1].op == "norm" and node.args[1].args[0] is node.args[0]:
             return self._unit(node)
         values = list(node.args)
-        like = ast.Name(next(name for name, item in self.spec.inputs.items() if item.dtype == "float"))
         arrays = [id(value) not in self.kinds.static for value in values]
         whole = [id(value) in self.kinds.whole for value in values]
         first = 1 if node.op == "where" else 0
         is_mixed = any(a and not w for a, w in zip(arrays[first:], whole[first:], strict=True)) or node.op == "/"
         if is_mixed:
-            args = [call("like", arg, like) if w else arg for arg, w in zip(args, whole, strict=True)]
+            args = [call("like", arg, self._like) if w else arg for arg, w in zip(args, whole, strict=True)]
         if node.op == "where":
             if not any(arrays[1:]) and not all(map(is_whole_number, values[1:])):
-                args[1] = call("full", ast.Tuple([]), args[1], like)
+                args[1] = call("full", ast.Tuple([]), args[1], self._like)
             return call("where", *args)
         if node.op in {"maximum", "minimum"}:
             return call(node.op, *(args if arrays[0] else args[::-1]))  # a number of Python comes last
