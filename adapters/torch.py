@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance.adapter.formula import function_of
 
 try:
     import ml_dtypes
@@ -115,6 +116,8 @@ class Adapter:
             versions={"torch": torch.__version__},
             devices=self._devices,
             dtypes=DTYPES,
+            modes=("eager", "formula"),
+            dialect="torch",
             flushes_subnormals=flushes,
             cotangents=True,
             details={
@@ -133,10 +136,10 @@ class Adapter:
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
-        function = self._functions.get(call.criterion)
+        function = function_of(call) if call.mode == "formula" else self._functions.get(call.criterion)
         if function is None:
             raise Unsupported(f"torch {torch.__version__} has no function for {call.criterion}")
-        if call.device not in self._devices or call.mode != "eager":
+        if call.device not in self._devices or call.mode not in ("eager", "formula"):
             raise Unsupported(f"torch runs eagerly on {' and '.join(self._devices)} here")
         named, parameters = _arguments(call)
         torch.set_num_threads(1)
@@ -151,7 +154,7 @@ class Adapter:
             raise
         for name, gradient in zip(call.wrt, gradients, strict=True):
             if gradient is None:
-                raise RuntimeError(f"torch gave no gradient for {name!r}: {FUNCTIONS[call.criterion][0]} cuts it off")
+                raise RuntimeError(f"torch gave no gradient for {name!r}: {function.__name__} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
 
     def script(self, call: Call) -> str:
@@ -179,9 +182,9 @@ def _arguments(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
 
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
-    """A call's inputs; targets of one axis are, by torch's documentation, not padded."""
+    """A call's inputs; targets of one axis are, by the documentation of torch's own function, not padded."""
     targets = call.inputs.get("targets")
-    if targets is None or targets.ndim != 1:
+    if targets is None or targets.ndim != 1 or call.mode == "formula":
         return call.inputs
     length = call.inputs["target_lengths"]
     return {**call.inputs, "targets": targets[: int(length)] if length.ndim == 0 and length >= 0 else targets}

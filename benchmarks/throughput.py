@@ -1,13 +1,14 @@
 """Where the time of a run goes, framework beside framework, and how that compares with a peer's suite on this machine.
 
     python -m benchmarks.throughput [--framework torch:eager --framework jax:compiled …] [--effort default]
-        [--criterion GLOB] [--dtype D] [--peer DIR] [--json FILE] [--against FILE]
+        [--criterion GLOB] [--dtype D] [--sizes] [--peer DIR [--peer-python PATH]] [--json FILE] [--against FILE]
 
-First whole runs, without pytest: judged cases per CPU second, and how much of it went into drawing, the reference, the
-framework (of which, for torch, inside its own calls), the verdict and the record. Then small cases (the ordinary ones)
-against large ones (of 100,000 elements). `--peer` is a checkout of data-apis/array-api-tests with its submodule, run on
-NumPy: Hypothesis examples per CPU second. `--json` keeps the figures, `--against` prints this run's over an earlier
-one's. All of it is CPU time of this process, and nothing here asserts a time.
+Whole runs, without pytest: judged cases per CPU second, and how much of it went into drawing, the reference, the
+framework (of which, for torch, inside its own calls), the verdict and the record. A framework that there is no adapter
+for is told. `--sizes` adds small cases (the ordinary ones) and large ones (of 100,000 elements) apart. `--peer` is a
+checkout of data-apis/array-api-tests with its submodule, run on NumPy: Hypothesis examples per CPU second. `--json`
+keeps the figures, `--against` prints this run's over an earlier one's. All of it is CPU time of this process, and
+nothing here asserts a time.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from conformance.suite import recorder as keeping
 from conformance.suite.options import Options
 from conformance.suite.plan import Plan, make_plan
 from conformance.verdict import compare, known, tally
+from tests.mutants.sharing import users_of
 
 PARTS = ("drawing", "reference", "framework", "inside", "verdict", "record", "rest")
 FRAMEWORKS = ("torch:eager", "jax:compiled", "tensorflow:compiled")
@@ -82,7 +84,7 @@ class Meter:
         with ExitStack() as patches:
             for part, owner, name in PLACES:
                 function = getattr(owner, name)
-                for user in _users(owner, name, function):
+                for user in [owner] if isinstance(owner, type) else users_of(function, "conformance."):
                     patches.enter_context(mock.patch.object(user, name, self.timed(part, function)))
             if adapter.name == "torch":
                 patches.enter_context(self._inside_torch(adapter))
@@ -120,13 +122,6 @@ PLACES: tuple[tuple[str, Any, str], ...] = (
     ("record", keeping.Recorder, "take"),
     ("record", keeping.Recorder, "finish"),
 )
-
-
-def _users(owner: Any, name: str, function: Any) -> list[Any]:
-    if isinstance(owner, type):
-        return [owner]
-    loaded = [module for at, module in sys.modules.items() if at.startswith("conformance.")]
-    return [module for module in loaded if getattr(module, name, None) is function]
 
 
 def planned(framework: str, given: argparse.Namespace, dtype: str) -> Plan:
@@ -236,6 +231,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--effort", default="default")
     made.add_argument("--criterion", action="append", default=[])
     made.add_argument("--dtype", action="append")
+    made.add_argument("--sizes", action="store_true", help="small and large cases apart, too")
     made.add_argument("--peer", type=Path, metavar="DIR")
     made.add_argument("--peer-python", default=sys.executable, help="an interpreter with what the peer needs")
     made.add_argument("--peer-tests", default="array_api_tests/test_operators_and_elementwise_functions.py")
@@ -257,7 +253,8 @@ def main() -> None:
                 print(f"{framework}: not measured: {error}", file=sys.stderr)
                 break
             rows.append(whole_run(framework, plan, dtype))
-            rows += by_size(framework, plan, dtype, given.effort)
+            if given.sizes:
+                rows += by_size(framework, plan, dtype, given.effort)
     if given.peer:
         rows.append(peer(given.peer, given.peer_python, given.peer_tests, given.peer_examples))
     earlier = {key(item): item for item in json.loads(given.against.read_text())} if given.against else {}

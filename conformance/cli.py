@@ -6,9 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from conformance.errors import ConformanceError, ReferenceFault, UsageError
+
+if TYPE_CHECKING:
+    from conformance.spec.model import Spec
 
 USAGE = 4  # pytest's exit code for it
 
@@ -50,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CASE",
         help="instead, each number of the reference for a case, its error bound, the precision it took and its budgets;"
         " CASE: a case's JSON file, or RESULTS.json:CHECK-ID (the smallest witness), or RESULTS.json:CHECK-ID:worst",
+    )
+    show.add_argument(
+        "--as",
+        dest="dialect",
+        metavar="DIALECT",
+        help="instead, its formula as a function of jax, torch or tensorflow, to paste into a project",
     )
     replay = _add(commands, "replay", "run a check's witnesses again, and say what they come to now", _replay)
     replay.add_argument("results", type=Path)
@@ -106,7 +115,9 @@ def _show(given: argparse.Namespace) -> int:
     from conformance.spec import spec_for
 
     spec = spec_for(given.criterion)
-    if given.certificate is not None:
+    if given.dialect is not None:
+        print(_recipe(spec, given.dialect), end="")
+    elif given.certificate is not None:
         from conformance.report.certificate import certificate
 
         print(certificate(spec, given.certificate))
@@ -115,6 +126,18 @@ def _show(given: argparse.Namespace) -> int:
 
         print(describe(spec))
     return 0
+
+
+def _recipe(spec: Spec, dialect: str) -> str:
+    from conformance.recipe import DIALECTS, Unprintable, recipe
+    from conformance.suite.options import unknown
+
+    if dialect not in DIALECTS:
+        raise UsageError(f"--as: {unknown('dialect', dialect, DIALECTS)}")
+    try:
+        return recipe(spec, DIALECTS[dialect])
+    except Unprintable as error:
+        raise UsageError(f"the formula of {spec.name} has no code in {dialect}: {error}") from None
 
 
 def _replay(given: argparse.Namespace) -> int:

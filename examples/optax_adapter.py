@@ -1,6 +1,7 @@
 """optax's losses, for `--framework optax_adapter:Optax@PATH/TO/python`. Needs NumPy, jax and optax, of any release.
 
-optax leaves the reduction, weights and ignored labels to the caller; an adapter adds nothing, so these are unsupported.
+A small adapter to begin with, or for old releases; the built-in `jax` knows more of optax. Reductions, weights and
+ignored labels are unsupported here.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def exact(x: np.ndarray) -> list[arb]:
     mantissa, exponent = np.frexp(np.ravel(x))
     rest, parts = mantissa.astype(QUAD) if mantissa.dtype != QUAD else mantissa, []
     for _ in range(3):
-        high, _ = split(rest)
+        high, *_ = split(rest)
         parts.append(high)
         rest = rest - quad(high)
     columns = zip(exponent.tolist(), *parts, strict=True)

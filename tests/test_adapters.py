@@ -108,7 +108,7 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert list(environment.versions) == ["torch"]
     assert environment.devices[0] == "cpu"
     assert {"float64", "float32"} <= set(environment.dtypes)
-    assert environment.modes == ("eager",)
+    assert environment.modes == ("eager", "formula")
     assert environment.details["threads"] == "1"
     assert environment.details["flush denormal"] == "false"
     assert not environment.flushes_subnormals

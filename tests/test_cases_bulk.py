@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import pytest
 
 from conformance import Call, Output
 from conformance.cases import DTYPES, Case
+from conformance.cases.bind import whole_layout
 from conformance.cases.bulk import ORDINARY, bulk_space
 from conformance.cases.covering import covering_rows, feasible_pairs
 from conformance.cases.expand import expand, space_for
 from conformance.cases.factors import space_of
+from conformance.cases.layouts import bulk_buckets
 from conformance.cases.plan import EFFORTS, bulk_case, for_each_stack, recipes, stacks
 from conformance.cases.recipe import recipe_beside
 from conformance.cases.shrink import NUMBERS, minimise
@@ -262,3 +265,9 @@ def test_ordinary_cases_are_written_out(dtype: str) -> None:
     for spec in SPECS.values():
         for recipe in recipes(spec, dtype, "quick"):
             assert expand(spec, dtype, recipe)[0].size <= WRITTEN
+
+
+@EVERY
+def test_pairs_are_no_more_than_elements_allow(spec: Any) -> None:
+    for bucket in bulk_buckets(spec):
+        assert math.prod(whole_layout(spec, bucket.layout).values()) <= 5 * ENOUGH, bucket

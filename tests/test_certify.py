@@ -150,6 +150,14 @@ def assert_within_means_within(n: Numbers, at: tuple[int, ...], exact: arb) -> N
     kink = replace(n, unsure=np.array([[True]]), above=np.array([[2.0]]))
     assert is_within(kink, at, exact + 2) is True
     assert is_within(kink, at, exact - 1) is False
+    assert is_within(kink, at, exact + 2 + arb(2) ** -52) is True  # intervals of choices are rounded
+    assert is_within(kink, at, exact + 2 + arb(2) ** -40) is False
+
+
+def test_a_third_of_a_choice_is_within_its_interval() -> None:
+    x = np.array([[0.0, 0.0, 2.0**-149, 0.0], [2.0, 0, 0, 0], [2.0, 0, 0, 0]])  # 1 + 2^-149 is 1 in binary128
+    n = certified("multiclass_hinge", {"input": x, "target": [1, 0, 0]}, reduction="mean")
+    assert n["input"].certified.all()
 
 
 # Escalation
@@ -276,6 +284,27 @@ def test_escalation_finds_the_zero_of_parallel_vectors() -> None:
     )
     assert again["value"].high.item() == 0.0
     assert all(item.certified.all() for item in again.values())
+
+
+def test_the_highest_of_numbers_that_float64_cannot_tell_apart_is_found() -> None:
+    x = np.array([[0.0, 2.0**-400, 2.0**-300, 2.0**-350]])
+    found = evaluate("multiclass_hinge", {"input": x, "target": np.array([0])}, {"reduction": "sum"})
+    assert found.gradients["input"].tolist() == [[-1.0, 0.0, 1.0, 0.0]]
+
+
+def test_the_largest_component_at_0_may_have_any_slope_of_its_ball() -> None:
+    x = [[1.0, 2.0]]
+    n = certified(
+        "triplet_margin",
+        {"anchor": x, "positive": x, "negative": [[5.0, 2.0]]},
+        p=np.inf,
+        eps=0.0,
+        margin=5.0,
+        reduction="sum",
+    )
+    assert n["value"].high.item() == 1.0
+    assert n["positive"].below.tolist() == n["positive"].above.tolist() == [[[1.0, 1.0]]]
+    assert n["negative"].high.tolist() == [[[-1.0, 0.0]]]
 
 
 def test_a_class_forbidden_beside_a_forbidden_target_changes_nothing() -> None:

@@ -19,6 +19,7 @@ from conformance.reference.balls import SAFETY
 from conformance.reference.escalate import precision
 from conformance.reference.formats import FORMATS, sum_factor
 from conformance.reference.functions import FUNCTIONS as VALUES
+from conformance.reference.functions import sum_is_exact
 from conformance.reference.quad import magnitude, quad, total
 from conformance.reference.reductions import Balls
 from tests.primitives import exact, numbers
@@ -272,3 +273,19 @@ def test_maxima_and_the_infinite_norm() -> None:
     assert norm.x.astype(float).ravel().tolist() == [3.0, 5.0]
     slope = balls().norm_gradient(x, norm, np.inf, (1,))
     assert slope.x.astype(float).tolist()[0] == [0.0, -1.0, 0.0]
+
+
+def test_a_sum_is_exact_where_it_gives_back_both_terms() -> None:
+    """Against `arb`: terms around powers of two and of all distances, and what cancels, in either order and sign."""
+    rng = np.random.default_rng(3)
+    powers = quad(2.0) ** quad(rng.integers(-120, 121, 4000).astype(float))
+    x = quad(rng.uniform(0.5, 1, 4000)) + quad(rng.choice([0.0, 2.0**-60, 2.0**-112], 4000))
+    y = (quad(1.0) + quad(rng.integers(-2, 3, 4000) * 2.0**-112)) * powers
+    y[::4] = x[::4] + quad(rng.integers(-2, 3, 1000) * 2.0**-113)
+    y[1::2] = -y[1::2]
+    for one, other in ((x, y), (y, x)):
+        z = one + other
+        with precision(BITS):
+            right = [a + b == c for a, b, c in zip(exact(one), exact(other), exact(z), strict=True)]
+        assert 400 < sum(right) < 3600
+        assert sum_is_exact(one, other, z).tolist() == right

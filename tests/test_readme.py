@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from conformance import Adapter, Call, load_adapter
 from conformance.record.model import OUTCOMES
+from conformance.record.results import read_results
+from conformance.report.terminal import summary
 from conformance.suite.options import OPTIONS
 from conformance.verdict.known import Entry, read_known
 
@@ -44,6 +47,19 @@ def test_the_known_difference_of_the_docs_is_read(tmp_path: Path) -> None:
     assert set(re.findall(r"^\| `(\w+)`", text, flags=re.MULTILINE)) == {
         str(field.validation_alias or name) for name, field in Entry.model_fields.items()
     }
+
+
+def test_what_it_found_is_what_the_published_results_say() -> None:
+    doc = read_results(ROOT / "reports" / "torch-2.13.0.json")
+    shown = README.partition("## What it found\n")[2].partition("[![")[0]
+    blocks = re.findall(r"```text\n(.*?)```", shown, flags=re.DOTALL)
+    assert len(blocks) == 2
+    assert all(block.strip() in summary(doc, width=100) for block in blocks)
+    outcomes = Counter(check["outcome"] for check in doc["checks"])
+    counts = {"agrees": "agree", "differs": "differ", "fails": "fail", "inaccurate": "are inaccurate", "error": "raise"}
+    text = " ".join(README.split())
+    assert f"Of the {len(doc['checks']):,} checks" in text
+    assert all(f" {outcomes[outcome]:,} {word}" in text for outcome, word in counts.items())
 
 
 def test_its_adapter_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

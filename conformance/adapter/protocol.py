@@ -36,6 +36,8 @@ class Environment:
     flushes_subnormals: bool = False
     cotangents: bool = False  # `run` looks at `Call.cotangent`; one that does not is never given any
     details: Mapping[str, str] = field(default_factory=dict)
+    compiles: tuple[str, ...] = ("compiled",)  # modes that compile for every new shape: these are given few
+    dialect: str = ""  # in which `Call.code` is due in mode formula; one of `conformance.recipe.DIALECTS`
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Call:
 
     Floating inputs are arrays of `dtype`, integer inputs int64 (now and then another integer dtype), boolean ones bool;
     parameters are Python values. With a `cotangent`, of the value's shape and dtype, the gradients wanted are those of
-    the sum of value times cotangent.
+    the sum of value times cotangent. In mode formula, `code` defines the function to call, as `conformance show
+    CRITERION --as DIALECT` prints it: `conformance.adapter.formula.function_of` gives it.
     """
 
     criterion: str
@@ -81,6 +84,7 @@ class Call:
     mode: str = "eager"
     wrt: tuple[str, ...] = ()
     cotangent: Array | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,9 @@ class Output:
 class Adapter(Protocol):
     """A framework, as the suite sees it. An adapter only translates: it adds no mathematics of its own.
 
-    It may have two more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
-    that it raised; and `script(call) -> str`, the call in the framework's own words (docs/adapters.md).
+    It may have more members: `run_many(calls)`, a list with the output of each call or, in its place, the exception
+    that it raised; `script(call) -> str`, the call in the framework's own words; and `compiling`, the seconds that it
+    has spent compiling so far (docs/adapters.md).
     """
 
     name: str

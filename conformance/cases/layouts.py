@@ -74,8 +74,10 @@ def _full(spec: Spec) -> list[tuple[str, ...]]:
 
 
 def bulk_buckets(spec: Spec) -> tuple[Bucket, ...]:
-    """The layouts whose largest input has some 100,000 elements, the plainest first: every optional axis is there."""
-    return tuple(Bucket("bulk", _bulk(spec, axes)) for axes in _full(spec))
+    """The layouts whose largest input has some 100,000 elements, the plainest first: every optional axis is there,
+    and one beside those that are paired with themselves."""
+    paired = {dim.like for dim in spec.dims.values()}
+    return tuple(Bucket("bulk", _bulk(spec, axes)) for axes in _full(spec) if set(axes) - paired)
 
 
 def hard_buckets(spec: Spec) -> tuple[Bucket, ...]:
@@ -95,7 +97,7 @@ def _bulk(spec: Spec, axes: tuple[str, ...]) -> Layout:
     biggest = max((axes_of(spec, name, axes) for name in spec.inputs), key=len)
     sizes = dict(_sized(spec, biggest, BULK))
     for axis in {dim.like for dim in spec.dims.values() if dim.like in sizes}:
-        first = next(iter(sizes))
+        first = next(other for other in sizes if other != axis)
         sizes |= {axis: PAIRED, first: -(-sizes[first] * sizes[axis] // PAIRED)}
     return {axis: sizes.get(axis, _clip(spec, axis, BESIDE)) for axis in axes}
 

@@ -6,13 +6,14 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
 
 from conformance.cases.case import Case, Stack
 from conformance.cases.covering import covering_rows, feasible_pairs, pairs_in
 from conformance.cases.expand import expand, space_for
+from conformance.cases.few import Few
 from conformance.cases.recipe import (
     BITS,
     DIGIT,
@@ -42,12 +43,14 @@ class Effort:
     hard: int = 0
     consistency: int = 0
     climbs: bool = False  # random ones seek what `visit` calls worst, so they depend on the framework
+    # of the covering array with the random ones, and of hard values: variants at most, where each is compiled
+    variants: tuple[int, int] = (0, 0)
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "quick": Effort(covering=18, random=6, total=24, hard=4, consistency=1),
-    "default": Effort(covering=None, random=40, total=120, bulk=1, hard=12, consistency=4),
-    "thorough": Effort(covering=None, random=2000, bulk=8, hard=140, consistency=40, climbs=True),
+    "quick": Effort(covering=18, random=6, total=24, hard=4, consistency=1, variants=(2, 1)),
+    "default": Effort(covering=None, random=40, total=120, bulk=1, hard=12, consistency=4, variants=(8, 3)),
+    "thorough": Effort(covering=None, random=2000, bulk=8, hard=140, consistency=40, climbs=True, variants=(40, 12)),
 }
 
 
@@ -95,29 +98,40 @@ def stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> It
 MOST_CONSISTENT = 4  # cases of a stack that is asked in many ways
 
 
-def consistency_stacks(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Stack]:
-    """The stacks of the consistency checks, of few cases each."""
+def consistency_stacks(
+    spec: Spec, dtype: str, effort: str = "default", seed: int = 0, few: Few | None = None
+) -> Iterator[Stack]:
+    """The stacks of the consistency checks, of few cases each; with the parameters that `few` says are answered."""
     for i in range(EFFORTS[effort].consistency):
         space = space_for(spec, dtype, "consistency")
-        stack = expand(spec, dtype, recipe_beside("consistency", space, spec.name, dtype, seed, i))
+        recipe = recipe_beside("consistency", space, spec.name, dtype, seed, i)
+        stack = expand(spec, dtype, recipe if few is None else few.folded(recipe))
         yield stack.only(range(min(len(stack), MOST_CONSISTENT)))
+
+
+def few_for(spec: Spec, dtype: str, effort: str) -> Few:
+    """The bound on variants, for a framework that compiles each."""
+    most = dict(zip(("", "hard"), EFFORTS[effort].variants, strict=True))
+    return Few(spec, dtype, most)
 
 
 def bulk_case(spec: Spec, dtype: str, origin: str) -> Case | None:
     """The case with many elements that a recipe of this origin makes; None where there is no such recipe."""
-    found = re.fullmatch(r"bulk (\d+)\.(\d+)", origin)
+    found = re.fullmatch(r"bulk (\d+)\.(\d+)(?: at ([\d-]+))?", origin)
     if found is None:
         return None
-    seed, i = map(int, found.groups())
-    return expand(spec, dtype, recipe_beside("bulk", space_for(spec, dtype, "bulk"), spec.name, dtype, seed, i))[0]
+    seed, i, row = found.groups()
+    recipe = recipe_beside("bulk", space_for(spec, dtype, "bulk"), spec.name, dtype, int(seed), int(i))
+    return expand(spec, dtype, recipe if row is None else replace(recipe, levels=tuple(map(int, row.split("-")))))[0]
 
 
-def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit) -> Drawn:
+def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit, few: Few | None = None) -> Drawn:
     """Calls `visit` with each stack of `stacks`; returns what was drawn.
 
-    `visit` may return how bad the stack's worst case is, by check. Efforts that climb steer their random recipes by it.
+    `visit` may return how bad the stack's worst case is, by check (nothing, if it was not answered). Efforts that climb
+    steer their random recipes by it. With `few`, recipes are folded onto few variants of those that are answered.
     """
-    tally = _Tally(spec, dtype, visit)
+    tally = _Tally(spec, dtype, visit, few)
     plan, space = EFFORTS[effort], space_for(spec, dtype)
     for recipe in _planned(spec, dtype, plan, seed) if plan.climbs else recipes(spec, dtype, effort, seed):
         tally.take(recipe)
@@ -128,19 +142,23 @@ def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit)
 
 
 class _Tally:
-    def __init__(self, spec: Spec, dtype: str, visit: Visit) -> None:
-        self._spec, self._dtype, self._visit = spec, dtype, visit
+    def __init__(self, spec: Spec, dtype: str, visit: Visit, few: Few | None) -> None:
+        self._spec, self._dtype, self._visit, self._few = spec, dtype, visit, few
         self._missing = set(feasible_pairs(space_for(spec, dtype)))
         self._pairs = len(self._missing)
         self._recipes = self._cases = 0
 
     def take(self, recipe: Recipe) -> Scores | None:
+        recipe = recipe if self._few is None else self._few.folded(recipe)
         stack = expand(self._spec, self._dtype, recipe)
         self._recipes += 1
         self._cases += len(stack)
         if not recipe.kind:  # the levels of those beside it are others
             self._missing.difference_update(pairs_in(recipe.levels))
-        return self._visit(stack)
+        scores = self._visit(stack)
+        if self._few is not None:
+            self._few.note(recipe, is_answered=bool(scores))
+        return scores
 
     def drawn(self) -> Drawn:
         return Drawn(self._recipes, self._cases, self._pairs - len(self._missing), self._pairs)

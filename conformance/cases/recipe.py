@@ -112,12 +112,13 @@ def row_from_digits(space: Space, number: int) -> Row:
 
 
 def _row(space: Space, pick: Order, given: Mapping[str, int] = MappingProxyType({})) -> Row:
-    row = _completer(space).complete([given.get(factor.name) for factor in space.factors], pick)
+    row = completer_of(space).complete([given.get(factor.name) for factor in space.factors], pick)
     if row is None:
         raise ValueError("no combination of levels is possible")
     return row
 
 
 @functools.lru_cache(maxsize=64)
-def _completer(space: Space) -> Completer:
+def completer_of(space: Space) -> Completer:
+    """What completes partial rows of a space, made once."""
     return Completer(space.counts, space.rules)

@@ -48,7 +48,7 @@ class Record:
             self.not_run[line["cell"]] = line["reason"]
         else:
             kept = {"seconds": line["seconds"], "checks": line["checks"], "reference": line.get("reference")}
-            kept |= {key: line.get(key, []) for key in ("stale", "fixed")}
+            kept |= {"compiling": line.get("compiling"), **{key: line.get(key, []) for key in ("stale", "fixed")}}
             self.judged[line["cell"]] = kept
 
 
@@ -91,11 +91,13 @@ class Journal:
         seconds: float,
         checks: Sequence[Mapping[str, Any]],
         reference: Mapping[str, int] | None = None,
+        compiling: float = 0.0,
         **known: Sequence[str],
     ) -> None:
-        """Write what one cell came to, which way the numbers of the reference went, and which known differences are
-        `stale` and `fixed`."""
+        """Write what one cell came to, which way the numbers of the reference went, how many of the seconds were for
+        compiling, and which known differences are `stale` and `fixed`."""
         more: dict[str, Any] = {} if reference is None else {"reference": reference}
+        more |= {"compiling": compiling} if compiling else {}
         self._write({"cell": _id(cell), "seconds": seconds, "checks": checks, **more, **known})
 
     def not_run(self, cell: Cell | str, reason: str) -> None:

@@ -19,7 +19,7 @@ from conformance.record.journal import Record, parse_journal
 from conformance.record.plain import dumps, plain
 
 SCHEMA = 1
-TIMES = frozenset({"seconds", "started"})
+TIMES = frozenset({"seconds", "started", "compiling"})
 REMEDY = "give a file that --results wrote"
 
 
@@ -82,6 +82,7 @@ def _cells(record: Record) -> list[dict[str, Any]]:
             recipes, cases = (max((check[key] for check in checks), default=0) for key in ("recipes", "cases"))
             reference = record.judged[cell]["reference"]
             more = {} if reference is None else {"reference": reference}
+            more |= {"compiling": found} if (found := record.judged[cell].get("compiling")) else {}
             entries.append(_entry("ran", "", seconds, recipes, cases) | {"cell": cell, **more})
         else:
             reason = record.not_run.get(cell, "the run ended before it")
@@ -98,7 +99,7 @@ def _entry(status: str, reason: str, seconds: float | None = None, recipes: int 
 
 
 def without_times(doc: Any) -> Any:
-    """`doc` without what differs between two equal runs: every key "seconds" and "started"."""
+    """`doc` without what differs between two equal runs: the keys in `TIMES`."""
     if isinstance(doc, dict):
         return {key: without_times(value) for key, value in doc.items() if key not in TIMES}
     return [without_times(item) for item in doc] if isinstance(doc, list) else doc

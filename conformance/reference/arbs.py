@@ -79,10 +79,11 @@ class Arbs:
         return self.compare(">=", x, y)
 
     def top(self, x: Array, axes: Axes) -> Cond:
-        middle = _each(lambda item: float(item.mid()), x).astype(float)
-        best = middle == middle.max(axis=axes, keepdims=True)
-        rivals = _each2(lambda a, b: bool(a.overlaps(b)), x, self.max(x, axes)).astype(bool)
-        return _cond(first_of(best, axes), rivals & (rivals.sum(axis=axes, keepdims=True) > 1))
+        best = self.max(x, axes)
+        rivals = _each2(lambda a, b: bool(a.overlaps(b)), x, best).astype(bool)
+        several = (rivals & ~_each2(lambda a, b: bool(a == b), x, best).astype(bool)).any(axis=axes, keepdims=True)
+        several &= rivals.sum(axis=axes, keepdims=True) > 1  # surely equal ones are no open question
+        return _cond(first_of(rivals, axes), rivals & several)
 
     def select(self, mask: Mask, x: Array, y: Array) -> Array:
         return np.where(mask, x, y)

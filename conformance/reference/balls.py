@@ -32,7 +32,7 @@ from conformance.reference.ball import (
 )
 from conformance.reference.ballarrays import BallArrays
 from conformance.reference.formats import ULPS
-from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, rest_of_sum, signs
+from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, signs, sum_is_exact
 from conformance.reference.quad import QUAD, ZERO, Bound, Quad, magnitude, quad
 
 SAFETY = 16.0  # on binary128's own bound: its elementary functions are measured within 0.75 ulp, not proven
@@ -78,9 +78,11 @@ class ElementwiseBalls(BallArrays):
             self.largest = max(self.largest, float(min(finite, 1e308)))
         return z.having(b, None, flags, loose)
 
-    def _vanished(self, z: Ball, gone: Mask) -> Ball:
-        """z with binary128's own underflow where `gone`: a 0 that is not 0 (in the dtype it is 0 all the more)."""
-        gone = gone & (z.m == 0)
+    def _vanished(self, z: Ball, alive: Callable[[], Mask]) -> Ball:
+        """z with binary128's own underflow where it is 0 and yet `alive` (in the dtype it is 0 all the more)."""
+        if z.m.all():
+            return z
+        gone = (z.m == 0) & alive()
         if not gone.any():
             return z
         own = np.stack([gone * self.tiny[0], 0 * z.m])
@@ -116,7 +118,8 @@ class ElementwiseBalls(BallArrays):
     def _sum(self, z: Quad, x: Ball, y: Ball, second: Quad, h: Hull | None) -> Ball:
         """z, the sum of x and `second`, which is y or −y."""
         loose = x.swell + y.swell if self.reorders else None
-        exact = _leaves_nothing(rest_of_sum(x.x, second, z))
+        is_exact = sum_is_exact(x.x, second, z)
+        exact = np.stack([is_exact, np.zeros_like(is_exact)])  # in the dtype, it is taken to round everywhere
         done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact, keeps=_always), h)
         turned = either(opposed(z, x.x, x.flags), opposed(z, second, y.flags))
         return done if turned is None else done.having(done.b, done.h, either(done.flags, turned), done.loose)
@@ -133,7 +136,7 @@ class ElementwiseBalls(BallArrays):
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
         z = self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact, keeps=lambda: x.doubles | y.doubles)
-        z = self._vanished(z, _alive(x) & _alive(y))
+        z = self._vanished(z, lambda: _alive(x) & _alive(y))
         return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
@@ -146,9 +149,8 @@ class ElementwiseBalls(BallArrays):
             b = (x.bound() + (x.reach / y.m) * y.b) / room
             b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        q = self._vanished(
-            self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles), _alive(x) & np.isfinite(y.m)
-        )
+        q = self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles)
+        q = self._vanished(q, lambda: _alive(x) & np.isfinite(y.m))
         return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:
@@ -166,7 +168,7 @@ class ElementwiseBalls(BallArrays):
         b = None if x.b is None else _sane(VARIATIONS[name](x, magnitude(z), x.b))
         poles = x.bound()[0] == 0 if name in {"log", "log1p"} else None
         done = self.ball(z, b, (x,), ULPS[name], keeps=_always if name == "abs" else None, poles=poles)
-        return self._vanished(done, np.isfinite(x.m)) if name in POSITIVE else done
+        return self._vanished(done, lambda: np.isfinite(x.m)) if name in POSITIVE else done
 
     def sign(self, x: Ball) -> Ball:
         near = x.m <= C * np.sum(x.bound(), axis=0)
@@ -238,11 +240,6 @@ class ElementwiseBalls(BallArrays):
         b = None if g.b is None else np.where(cond.open, g.b, z.bound())
         flags = either(z.flags, g.flags, flagged(cond.unsure, UNSURE))
         return Ball(z.x, b, (np.where(cond.open, below, zl), np.where(cond.open, above, zh)), flags, z.loose)
-
-
-def _leaves_nothing(rest: Quad) -> Mask:
-    """Where a sum is exact, from the rest that it leaves in binary128; in the dtype it is taken to round everywhere."""
-    return np.stack([rest == ZERO, np.zeros(rest.shape, bool)])
 
 
 def _beyond(m: Bound, args: tuple[Ball, ...], poles: Mask | None) -> Flags | None:

@@ -20,6 +20,7 @@ from conformance.spec.model import Spec
 EVERY = 64  # one case in so many
 LARGEST = 2**12  # positions of a case's layout: larger ones are left out, so that the control stays cheap
 BITS = 300
+_HULL = 1 + arb(2) ** -50  # an interval of choices is carried on in fewer digits than numbers are
 _SLACK = arb(2) ** -200  # of a number, for the ball that it is compared with
 _INFINITE = arb(FORMATS["float64"].max) + arb(2) ** 970  # from here on, float64 rounds to infinity
 
@@ -83,7 +84,7 @@ def is_within(n: Numbers, at: tuple[int, ...], ball: arb) -> bool | None:
         return not (abs(ball) < _INFINITE) and bool((ball > 0) == (high > 0))
     off = ball - arb(high) - arb(float(n.low[at]))
     room, slack = arb(float(n.error[at])), abs(ball.mid()) * _SLACK + TINIEST
-    below, above = (arb(float(part[at])) if n.unsure[at] else arb(0) for part in (n.below, n.above))
+    below, above = (arb(float(part[at])) * _HULL if n.unsure[at] else arb(0) for part in (n.below, n.above))
     if off > room + above or off < -(room + below):
         return False
     surely = off < room + above + slack and off > -(room + below + slack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -175,9 +176,19 @@ class Evaluation:
         self._near = FORMATS[stack.dtype].max ** NEAR_OVERFLOW
         self._start(reorders=self._near < NARROW)
 
-    def _start(self, *, reorders: bool) -> None:
+    @cached_property
+    def _inputs(self) -> Mapping[str, Ball]:
         spec, stack = self._spec, self._stack
-        rank = rank_of(spec, stack.layout)
+        return {name: Ball(quad(full_rank(spec, stack.layout, name, a))) for name, a in stack.inputs.items()}
+
+    @cached_property
+    def _cotangent(self) -> Term | None:
+        given = full_cotangent(self._spec, self._stack)
+        return None if given is None else Term(Ball(quad(given)))
+
+    def _start(self, *, reorders: bool) -> None:
+        stack = self._stack
+        rank = rank_of(self._spec, stack.layout)
         self._balls = Balls(FORMATS[stack.dtype], rank, flushes_subnormals=self._flushes, reorders=reorders)
         self._tapes: dict[str, Tape] = {}
         self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
@@ -206,13 +217,10 @@ class Evaluation:
         return found
 
     def _on_side(self, beyond: str, root: Node) -> dict[str, Ball]:
-        spec, stack = self._spec, self._stack
         if beyond not in self._tapes:
-            arrays = {name: Ball(quad(full_rank(spec, stack.layout, name, a))) for name, a in stack.inputs.items()}
-            self._tapes[beyond] = make_tape(spec, stack, self._balls, arrays, beyond)
-        tape, given = self._tapes[beyond], full_cotangent(spec, stack)
-        cotangent = None if given is None else Term(Ball(quad(given)))
-        gradients = tape.gradients(root, self._wrt, cotangent)
+            self._tapes[beyond] = make_tape(self._spec, self._stack, self._balls, self._inputs, beyond)
+        tape = self._tapes[beyond]
+        gradients = tape.gradients(root, self._wrt, self._cotangent)
         return {"value": tape.term(root).data, **{name: term.data for name, term in gradients.items()}}
 
     def _gathered(self, outputs: list[dict[str, Ball]]) -> dict[str, Numbers]:

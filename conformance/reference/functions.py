@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from conformance.formula.arithmetic import Mask
 from conformance.reference.ball import Ball
 from conformance.reference.quad import QUAD, ZERO, Bound, Quad, magnitude, quad
 
@@ -17,11 +18,11 @@ def signs(x: Quad) -> Quad:
     return quad(np.where(x > ZERO, 1.0, np.where(x < ZERO, -1.0, 0.0)))
 
 
-def rest_of_sum(x: Quad, y: Quad, z: Quad) -> Quad:
-    """What rounding cut off from z = x + y, exactly (D. E. Knuth, TAOCP, section 4.2.2, theorem B); NaN if infinite."""
-    back = z - x
-    rest: Quad = (x - (z - back)) + (y - back)
-    return rest
+def sum_is_exact(x: Quad, y: Quad, z: Quad) -> Mask:
+    """Where rounding cut nothing off from z = x + y: there, and only there, z less either term is the other one. (Less
+    the larger term, z rounds nothing: T. J. Dekker (1971), doi:10.1007/BF01397083.) Nowhere where z is infinite."""
+    exact: Mask = (z - x == y) & (z - y == x)
+    return exact
 
 
 def _sigmoid(x: Quad) -> Quad:

@@ -13,7 +13,7 @@ from conformance.cases.bind import Shapes
 from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
 from conformance.reference.balls import SAFETY
 from conformance.reference.formats import FORMATS, Format
-from conformance.reference.quad import BOUND, Bound, magnitude, quad, split
+from conformance.reference.quad import BOUND, Bound, split
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -71,9 +71,7 @@ def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
     def shaped(array: Any) -> Any:
         return np.broadcast_to(array, shapes[0]).reshape(shapes[1])
 
-    high, low = split(formula.x)
-    low = np.nan_to_num(low)
-    lost = np.where(np.isfinite(high), magnitude(formula.x - quad(high) - quad(low)), 0)
+    high, low, lost = split(formula.x)
     error = SAFETY * formula.bound()[0] + lost
     tight = C * formula.bound()[1] + error
     sound = tight

@@ -60,7 +60,7 @@ class Projection:
             g = quad(answer.reshape(full))
             # what is not finite is judged where it stands, and spoils nothing else
             multiple = total(np.where(np.isfinite(g), g, quad(0.0)), self.axes) / self.size
-            high, low = split(g - np.where(p == quad(0.0), quad(0.0), p * multiple))
+            high, low, _ = split(g - np.where(p == quad(0.0), quad(0.0), p * multiple))
             taken = np.broadcast_to(multiple.astype(np.float64), full)
             return high.reshape(shape), low.reshape(shape), taken.reshape(shape)
 

@@ -71,12 +71,15 @@ def _restore(bound: Bound, x: Quad, outside: NDArray[np.bool_]) -> None:
         bound[outside] = found
 
 
-def split(x: Quad) -> tuple[Float, Float]:
-    """x rounded to float64, and what the rounding cut off, rounded too (0 where x is not finite in float64)."""
+def split(x: Quad) -> tuple[Float, Float, Bound]:
+    """x rounded to float64; what the rounding cut off, rounded too; and how much both lack. The last two are 0 where x
+    is not finite in float64."""
     high = x.astype(np.float64)
     finite = np.isfinite(high)
-    low = np.where(finite, (x - np.where(finite, high, 0.0).astype(QUAD)).astype(np.float64), 0.0)
-    return high, low
+    rest = x - np.where(finite, high, 0.0).astype(QUAD)
+    rest = rest if finite.all() else np.where(finite, rest, ZERO)
+    low = rest.astype(np.float64)
+    return high, low, magnitude(rest - low.astype(QUAD))
 
 
 def total(x: Quad, axes: tuple[int, ...]) -> Quad:

@@ -86,7 +86,7 @@ class Balls(ElementwiseBalls):
         if x.b is not None:
             relative = relative + x.b + _sum(e.weighted(x.b), axes, 1)
         b = np.where(e.p > 0, np.minimum(e.p * np.expm1(relative), 1), 0)
-        return self._vanished(self.ball(p, _sane(b), (_reduced(x, axes),)), e.gone)
+        return self._vanished(self.ball(p, _sane(b), (_reduced(x, axes),)), lambda: e.gone)
 
     def log_softmax(self, x: Ball, axes: Axes) -> Ball:
         e = self._exponentials(x, axes, None)
@@ -133,7 +133,8 @@ class Balls(ElementwiseBalls):
         low, high = parts(ratio.h, self.rank)
         own = SAFETY * norm.bound()[0]
         flags = either(ratio.flags, flagged((norm.m <= own) & (own > 0), UNSURE))
-        b = np.where(near, np.where(norm.m == 0, 0, np.stack([ratio.bound()[0], 0 * ratio.m])), ratio.bound())
+        own_only = np.stack(np.broadcast_arrays(ratio.bound()[0], 0 * ratio.m))
+        b = np.where(near, np.where(norm.m == 0, 0, own_only), ratio.bound())
         h = np.where(near, 1 + centre.signed, low), np.where(near, 1 - centre.signed, high)
         return Ball(centre.x, b, h, flags)
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from conformance._resources import folder
 from conformance.errors import FormulaError
 from conformance.formula.mathml import expression, program
+from conformance.report.amounts import left_open, reference
 from conformance.report.detail import Exhibits, details, is_known
 from conformance.report.embed import LIMIT, embedded
 from conformance.report.findings import findings
@@ -22,7 +23,7 @@ from conformance.report.opening import facts, left_out, sentences, since
 from conformance.report.porting import differing, documented, kinks, unspecified
 from conformance.report.svg import axes
 from conformance.report.terminal import TITLES
-from conformance.report.view import STANDINGS, label, left_open, not_run, reference, unsupported
+from conformance.report.view import STANDINGS, label, not_run, unsupported
 from conformance.report.witnesses import cut
 from conformance.report.words import GLYPHS, MEANINGS, clean, number, plural, share_of_cases, size, ways
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from conformance.record.causes import Cause
+from conformance.report.amounts import totals
 from conformance.report.scripts import script_for
 from conformance.report.terminal import CHANGES, TITLES
 from conformance.report.view import (
@@ -20,7 +21,6 @@ from conformance.report.view import (
     matrix,
     not_run,
     ran,
-    totals,
     unsupported,
     worst_first,
 )

@@ -9,8 +9,9 @@ from typing import Any
 
 from conformance.record.causes import changes_of
 from conformance.record.gate import standing
+from conformance.report.amounts import totals
 from conformance.report.terminal import CHANGES
-from conformance.report.view import label, not_run, totals, unsupported
+from conformance.report.view import label, not_run, unsupported
 from conformance.report.words import number, plural
 
 Doc = Mapping[str, Any]

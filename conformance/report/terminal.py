@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, TypeVar
 
+from conformance.record.plain import as_float
+from conformance.report.amounts import Open, left_open, reference, totals
 from conformance.report.view import (
     Box,
     Cause,
     Column,
     Group,
-    Open,
     Reason,
     causes_by_standing,
     choices,
@@ -19,12 +20,9 @@ from conformance.report.view import (
     conventions,
     in_every_framework,
     label,
-    left_open,
     matrix,
     not_run,
     ran,
-    reference,
-    totals,
     unsupported,
     worst_first,
 )
@@ -85,7 +83,10 @@ def _head(doc: Mapping[str, Any]) -> list[str]:
     seen = [plural(sums.checks, "check"), plural(sums.recipes, "recipe"), plural(sums.cases, "case")]
     if sums.undecided_cases:
         seen.append(f"{plural(sums.undecided_cases, 'verdict')} undecided")
-    return [head, ", ".join(seen), *([f"reference: {ways(found)}"] if (found := reference(doc)) else [])]
+    compiling = sum(as_float(entry.get("compiling")) or 0.0 for entry in doc["ledger"])
+    lines = [head, ", ".join(seen), f"reference: {ways(found)}" if (found := reference(doc)) else ""]
+    lines.append(f"compiling: {number(compiling)} s in all cells" if compiling else "")
+    return [line for line in lines if line]
 
 
 def _matrices(doc: Mapping[str, Any], width: int) -> list[list[str]]:

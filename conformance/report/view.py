@@ -56,7 +56,7 @@ def matrix(doc: Doc) -> dict[str, dict[Column, Box]]:
     for check in doc["checks"]:
         # A cell without a required check, if there is one, still has a place.
         boxes.setdefault(check["criterion"], {}).setdefault(_column(check), Box("not run"))
-    for (criterion, column), checks in _cells(c for c in doc["checks"] if c["level"] == "required").items():
+    for (criterion, column), checks in cells_of(c for c in doc["checks"] if c["level"] == "required").items():
         boxes[criterion][column] = _box(checks)
     return {criterion: boxes[criterion] for criterion in sorted(boxes)}
 
@@ -82,7 +82,8 @@ def _column(check: Check) -> Column:
     return Column(check["framework"], check["device"], check["mode"], check["dtype"])
 
 
-def _cells(checks: Iterable[Check]) -> dict[tuple[str, Column], list[Check]]:
+def cells_of(checks: Iterable[Check]) -> dict[tuple[str, Column], list[Check]]:
+    """The checks by criterion and column."""
     cells: dict[tuple[str, Column], list[Check]] = {}
     for check in checks:
         cells.setdefault((check["criterion"], _column(check)), []).append(check)
@@ -94,7 +95,7 @@ def _box(checks: list[Check]) -> Box:
     value = next((check["outcome"] for check in checks if check["check"] == "value"), "")
     if outcome in ("agrees", "differs") and value in ("unsupported", "not run"):
         outcome = value  # refusing invalid input is no answer to any other
-    sizes = [_size(check["worst_ulp"]) for check in checks if check["worst_ulp"] is not None]
+    sizes = [size_of(check["worst_ulp"]) for check in checks if check["worst_ulp"] is not None]
     faulty = outcome in ("inaccurate", *WRONG)
     # In a cell that fails, digits lost beside what is known do not make the failure new.
     blamed = WRONG if outcome in WRONG else ("inaccurate", *WRONG)
@@ -122,11 +123,12 @@ def in_every_framework(docs: Sequence[Doc]) -> list[str]:
 
 def worst_first(check: Check) -> tuple[float, float, str]:
     """Sorts checks by how far off they are."""
-    ratio, ulp = (_size(check[key]) for key in ("worst_ratio", "worst_ulp"))
+    ratio, ulp = (size_of(check[key]) for key in ("worst_ratio", "worst_ulp"))
     return -ratio, -ulp, check["id"]
 
 
-def _size(value: Any) -> float:
+def size_of(value: Any) -> float:
+    """A recorded number; 0 where it is none."""
     size = as_float(value)
     return 0.0 if size is None or math.isnan(size) else size
 
@@ -236,67 +238,6 @@ def _reasons(rows: Iterable[tuple[str, str]]) -> list[Reason]:
         found.setdefault(text, []).append(id)
     reasons = [Reason(text, tuple(sorted(ids))) for text, ids in found.items()]
     return sorted(reasons, key=lambda reason: (-len(reason.ids), reason.text))
-
-
-@dataclass(frozen=True)
-class Totals:
-    """How much was looked at."""
-
-    checks: int
-    recipes: int
-    cases: int
-    undecided_checks: int
-    undecided_cases: int
-
-
-def totals(doc: Doc) -> Totals:
-    """Sums over the checks that ran, and over the ledger's cells."""
-    checks = doc["checks"]
-    return Totals(
-        sum(check["outcome"] not in ("not run", "unsupported") for check in checks),
-        sum(entry["recipes"] for entry in doc["ledger"]),
-        sum(entry["cases"] for entry in doc["ledger"]),
-        sum(check["outcome"] == "undecided" for check in checks),
-        sum(check["counts"].get("undecided", 0) for check in checks),
-    )
-
-
-@dataclass(frozen=True)
-class Open:
-    """How many verdicts on generated cases a cell left undecided because the budget is wider than the number.
-
-    `apart`, in half precision: the largest distance, in ulps, from the framework's own float32 result rounded once.
-    """
-
-    undecided: int
-    verdicts: int
-    apart: float | None = None
-
-    @property
-    def share(self) -> float:
-        """From 0 to 1."""
-        return self.undecided / self.verdicts if self.verdicts else 0.0
-
-
-def left_open(doc: Doc) -> dict[str, dict[Column, Open]]:
-    """The criteria that have verdicts undecided by their budget: by column, what came of it."""
-    found: dict[str, dict[Column, Open]] = {}
-    for (criterion, column), checks in _cells(c for c in doc["checks"] if c["outcome"] != "unsupported").items():
-        drawn = [c for c in checks if not c["check"].startswith(("edge.", "invalid."))]
-        undecided = sum(c.get("undecided", {}).get("budget", 0) for c in drawn)
-        apart = [_size(c["apart_ulp"]) for c in drawn if c.get("apart_ulp") is not None]
-        total = sum(sum(c["counts"].values()) for c in drawn)
-        found.setdefault(criterion, {})[column] = Open(undecided, total, max(apart, default=None))
-    return {name: found[name] for name in sorted(found) if any(item.undecided for item in found[name].values())}
-
-
-def reference(doc: Doc) -> dict[str, int]:
-    """How many numbers of the reference went which way, over all cells that say so; empty where none does."""
-    sums: dict[str, int] = {}
-    for entry in doc["ledger"]:
-        for way, count in entry.get("reference", {}).items():
-            sums[way] = sums.get(way, 0) + count
-    return sums
 
 
 def label(doc: Doc, framework: str) -> str:

@@ -12,22 +12,23 @@ from conformance.adapter import Adapter, Binding, Difference, Environment
 from conformance.cases.argument import arguments
 from conformance.cases.bind import check_of_output, output_shapes, spread
 from conformance.cases.case import Case, Stack
-from conformance.record.model import Cell, Check, check_of
+from conformance.record.model import Cell, Check
 from conformance.reference.certify import Ways, certify
 from conformance.reference.evaluate import Evaluation
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
-from conformance.suite.findings import finding_of, kept, script_of, witness
+from conformance.suite.conclusion import concluded
+from conformance.suite.findings import finding_of
+from conformance.suite.formula import in_mode
 from conformance.suite.seconds import Seconds
 from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
-from conformance.verdict.compare import AGREES, FAILS, NAMES, UNDECIDED, Judged, by_yardstick, judge
+from conformance.verdict.compare import AGREES, FAILS, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
-from conformance.verdict.message import full
-from conformance.verdict.tally import WRITTEN, Finding, Tally
+from conformance.verdict.tally import Finding, Tally
 from conformance.worker.isolated import Isolated
-from conformance.worker.limits import DEATHS_TO_SHRINK, MOST_DEATHS
+from conformance.worker.limits import MOST_DEATHS
 
 
 @dataclass
@@ -53,9 +54,11 @@ class CellJudge:
     @cached_property
     def careful(self) -> Adapter:
         """The adapter for calls that may crash: in a worker, if there is one to be had."""
-        adapter = self.adapter if self.isolated is None else self.isolated.adapter
-        self.warnings |= set() if self.isolated is None else {self.isolated.warning} - {""}
-        return adapter
+        if self.isolated is None:
+            return self.adapter
+        adapter = self.isolated.adapter
+        self.warnings |= {self.isolated.warning} - {""}
+        return in_mode(adapter, self.spec, self.cell.mode, self.environment)
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
@@ -106,13 +109,17 @@ class CellJudge:
         numbers, judged = judge_answers()
         own = self.yardstick(stack, wrt)
         with self.seconds.spent("verdict"):
-            coverage = Coverage(self.known, self.spec, stack, wrt)
+            coverage = self.coverage(stack, wrt)
             self._tally_changes(stack, coverage, answers)
             for output in ("value", *wrt):
                 if own is not None and judged[output].vacuous.any():
                     judged[output] = by_yardstick(judged[output], own.proven(output), FORMATS[stack.dtype])
                 self._tally_output(stack, coverage, output, numbers[output], judged[output], answers, own)
             return {check_of_output(output): _badness(judged[output]) for output in ("value", *wrt)}
+
+    def coverage(self, stack: Stack, wrt: Sequence[str]) -> Coverage:
+        """What the known differences say of a stack."""
+        return Coverage(self.known, self.spec, stack, wrt, self.environment.flushes_subnormals)
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
@@ -263,54 +270,7 @@ class CellJudge:
 
     def checks(self, minimise: bool = True) -> list[Check]:
         """What every check of the cell came to."""
-        return [self._check(name, tally, minimise) for name, tally in sorted(self.tallies.items())]
-
-    def _check(self, name: str, tally: Tally, minimise: bool) -> Check:
-        check = check_of(
-            self.cell,
-            name,
-            tally.outcome,
-            new=tally.new,
-            recipes=tally.recipes,
-            cases=sum(tally.counts.values()) - tally.counts["not run"],
-            counts=dict(sorted(tally.counts.items())),
-            undecided=dict(sorted(tally.undecided.items())),
-            apart_ulp=tally.apart,
-            worst_ulp=tally.measured.ulps,
-            worst_ratio=tally.measured.ratio,
-            regimes={name: kept(item) for name, item in sorted(tally.regimes.items())},
-            curve=tally.curve.points,
-            known=sorted(tally.known),
-            message=self.messages.get(name, "") if tally.outcome == "unsupported" else "",
-        )
-        conventions = ((kink, c) for kink, c in tally.conventions.items() if c)
-        check.conventions = [{"kink": kink, "chosen": dict(sorted(c.items()))} for kink, c in conventions]
-        worst = tally.worst
-        if worst is not None and tally.smallest is not None:
-            smallest = self._smaller(name, tally) if minimise and tally.new in {"fails", "error"} else tally.smallest
-            check.message = full(check.id, NAMES[worst.severity], worst, smallest, check.counts, self.command)
-            for kind, finding in (("smallest", smallest), ("worst", worst)):
-                script = script_of(finding, self.spec, self.adapter, self.cell, self.warnings)
-                check.witnesses.append(witness(kind, finding, self.command, script))
-        return check
-
-    def _smaller(self, check: str, tally: Tally) -> Finding:
-        """The smallest case that still shows what the tally's smallest shows; that one, if none is short to write."""
-        from conformance.cases.shrink import minimise
-
-        assert tally.smallest is not None
-        best, deaths = tally.smallest, self.deaths
-
-        def still(case: Case) -> bool:
-            nonlocal best
-            found = self.retry(case, check) if self.deaths < deaths + DEATHS_TO_SHRINK else None
-            if found is not None and found.kind == best.kind:
-                best = found
-                return True
-            return False
-
-        minimise(best.case, self.spec, still)
-        return best if best.case.size <= WRITTEN else tally.smallest
+        return [concluded(self, name, tally, minimise) for name, tally in sorted(self.tallies.items())]
 
     def retry(self, case: Case, check: str) -> Finding | None:
         """What one more case of a check comes to; None where it agrees or a known difference covers it."""

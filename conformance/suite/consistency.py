@@ -37,7 +37,6 @@ from conformance.suite.cell import CellJudge
 from conformance.suite.findings import finding_of
 from conformance.suite.trial import Trial, Verdict, worst
 from conformance.verdict.compare import AGREES, DIFFERS, ERROR, FAILS, UNDECIDED, judge
-from conformance.verdict.known import Coverage
 from conformance.worker.limits import MOST_DEATHS
 
 Rounds = Iterator[list[Verdict]]  # a list for each way of asking, of a verdict for each case
@@ -192,7 +191,7 @@ def _cotangent(trial: Trial) -> Rounds:
     calls = [replace(call, cotangent=stack.cotangent[k, ...].copy()) for k, call in enumerate(plain.calls())]
     numbers = {name: item for name, item in trial.judge.numbers(stack, plain.wrt).items() if name != "value"}
     how = "by a cotangent of numbers from 1/2 to 2 of both signs, under reduction 'none'"
-    coverage = Coverage(trial.judge.known, plain.spec, stack, plain.wrt)
+    coverage = trial.judge.coverage(stack, plain.wrt)
     yield plain.against("cotangent", how, plain.ask(calls), numbers, coverage)
 
 

@@ -23,6 +23,7 @@ from conformance.spec.model import Spec
 from conformance.suite.consistency import consistency_checks
 from conformance.suite.cost import shares
 from conformance.suite.edges import applies
+from conformance.suite.formula import MODE, formula_binding, is_recipe
 from conformance.suite.options import Options
 from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
@@ -65,10 +66,17 @@ class Plan:
     cells: list[Cell] = field(default_factory=list)
     skipped: list[tuple[Cell, str]] = field(default_factory=list)
 
+    def binding(self, cell: Cell) -> Binding | None:
+        """What is called in a cell; None: there is nothing to call."""
+        framework = self.frameworks[cell.framework]
+        if is_recipe(cell.mode, framework.environment):
+            return formula_binding(self.specs[cell.criterion], framework.environment.dialect)
+        return framework.binding(cell.criterion)
+
     def checks(self, cell: Cell) -> list[str]:
         """The ids of the checks that a cell is planned to have."""
         spec = self.specs[cell.criterion]
-        binding = self.frameworks[cell.framework].binding(cell.criterion)
+        binding = self.binding(cell)
         offered = spec.differentiable if binding is None or binding.gradients is None else binding.gradients
         gradients = (name for name in spec.differentiable if name in offered)
         names = [check_of_output(output) for output in ("value", *gradients)]
@@ -140,6 +148,12 @@ def _by_name(found: Sequence[Framework]) -> dict[str, Framework]:
 def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: tuple[str, ...]) -> str | None:
     """Why a cell is not judged; None: it is; "": it was never in question."""
     environment = framework.environment
+    if (
+        is_recipe(cell.mode, environment)
+        and MODE not in options.modes
+        and framework.binding(cell.criterion) is not None
+    ):
+        return ""  # where there is a native function, the formula is run only if it is asked for
     for what, name, offered, asked in (
         ("device", cell.device, environment.devices, options.devices),
         ("mode", cell.mode, environment.modes, options.modes),

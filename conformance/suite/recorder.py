@@ -57,8 +57,8 @@ class Recorder:
             self.journal.not_run(data["cell"], data["fault"])
             return
         known = {key: data[key] for key in ("stale", "fixed") if data[key]}
-        seconds = data["seconds"].get("total", 0.0)
-        self.journal.judged(data["cell"], seconds, data["checks"], data["reference"], **known)
+        seconds, compiling = (data["seconds"].get(key, 0.0) for key in ("total", "compiling"))
+        self.journal.judged(data["cell"], seconds, data["checks"], data["reference"], compiling, **known)
         self.warned.update(dict.fromkeys(f"{data['cell']}: {text}" for text in data["warnings"]))
 
     def finish(self, interrupted: bool, deselected: Collection[str]) -> dict[str, Any]:

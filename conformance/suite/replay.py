@@ -17,6 +17,7 @@ from conformance.report.scripts import script_for, why_none
 from conformance.spec import Spec, load_specs, specs_folder
 from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import retry_consistency
+from conformance.suite.formula import in_mode
 from conformance.suite.run import judge_named
 from conformance.verdict.compare import DIFFERS, NAMES
 from conformance.worker.isolated import Isolated
@@ -41,9 +42,11 @@ def replay(results: Path, check_id: str) -> int:
     if hasattr(adapter, "specs"):
         adapter.specs = specs
     seed = int(document["run"].get("seed", 0))
-    isolated = Isolated(adapter, adapter.environment(), option, folders)
+    environment, spec = adapter.environment(), specs[cell.criterion]
+    isolated = Isolated(adapter, environment, option, folders)
     command = f"conformance replay RESULTS {check_id}"
-    judge = CellJudge(specs[cell.criterion], adapter, adapter.environment(), cell, (), command, isolated=isolated)
+    asked = in_mode(adapter, spec, cell.mode, environment)
+    judge = CellJudge(spec, asked, environment, cell, (), command, isolated=isolated)
     outcomes = [_again(judge.anew(), found, witness, seed) for witness in found["witnesses"]]
     isolated.close()
     still = [outcome for outcome in outcomes if outcome in NAMES[DIFFERS:]]

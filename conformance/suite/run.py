@@ -14,12 +14,13 @@ from typing import Any
 from conformance.cases.bench import Bench
 from conformance.cases.case import Stack
 from conformance.cases.invalid import invalid_checks
-from conformance.cases.plan import consistency_stacks, for_each_stack
+from conformance.cases.plan import consistency_stacks, few_for, for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
 from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
+from conformance.suite.formula import in_mode, is_recipe, why_none
 from conformance.suite.invalid import judge_invalid
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
@@ -52,13 +53,14 @@ class CellResult:
 def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cases: None) -> CellResult:
     """Every check of a cell: frozen witnesses first, then generated cases, consistency, edge cases, invalid input.
     `watch` is told how many cases each stack of generated ones had."""
-    start = time.perf_counter()
+    start, compiled = time.perf_counter(), _compiling(plan, cell)
     spec, framework = plan.specs[cell.criterion], plan.frameworks[cell.framework]
     result = CellResult(cell)
-    binding = framework.binding(cell.criterion)
-    if binding is None:
+    if plan.binding(cell) is None:
         names = (id_.removeprefix(f"{cell.id}/") for id_ in plan.checks(cell))
         text = f"{cell.framework} has no native function for {cell.criterion}"
+        if is_recipe(cell.mode, framework.environment):
+            text = why_none(spec, framework.environment.dialect)
         result.checks = [check_of(cell, name, "unsupported", message=text) for name in names]
         return result
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
@@ -69,22 +71,29 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
         watch(len(stack))
         return found
 
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged)
-    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed):
+    few = few_for(spec, cell.dtype, plan.options.effort) if cell.mode in framework.environment.compiles else None
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged, few)
+    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed, few):
         judge_consistency(judge, stack)
     result.checks = judge.checks()
     result.checks += _named(judge, plan.options.seed)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
     result.warnings, result.reference = sorted(judge.warnings), judge.ways
+    judge.seconds.compiling = _compiling(plan, cell) - compiled
     result.seconds = {**asdict(judge.seconds), "total": time.perf_counter() - start}
     return result
 
 
+def _compiling(plan: Plan, cell: Cell) -> float:
+    """The seconds that an adapter says it has spent compiling so far."""
+    return float(getattr(plan.frameworks[cell.framework].adapter, "compiling", 0.0))
+
+
 def _judge(plan: Plan, cell: Cell, known: list[Entry]) -> CellJudge:
-    framework = plan.frameworks[cell.framework]
+    framework, spec = plan.frameworks[cell.framework], plan.specs[cell.criterion]
     return CellJudge(
-        plan.specs[cell.criterion],
-        framework.adapter,
+        spec,
+        in_mode(framework.adapter, spec, cell.mode, framework.environment),
         framework.environment,
         cell,
         known,

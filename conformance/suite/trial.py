@@ -70,7 +70,7 @@ class Trial:
     @cached_property
     def coverage(self) -> Coverage:
         """What known differences say of these cases."""
-        return Coverage(self.judge.known, self.spec, self.stack, self.wrt)
+        return self.judge.coverage(self.stack, self.wrt)
 
     @cached_property
     def unreduced(self) -> Trial:

@@ -96,19 +96,23 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     half = np.maximum(half_ulp(n.high, fmt), half_ulp(a, fmt))
     tight, sound = n.tight + half, n.sound + half
     severity, wide = _finite_severity(n, distance, half, tight, sound)
-    special, wide_special = _special_severity(n, a, fmt)
-    severity, wide = np.where(finite, severity, special), np.where(finite, wide, wide_special)
+    if not finite.all():
+        special, wide_special = _special_severity(n, a, fmt)
+        severity, wide = np.where(finite, severity, special), np.where(finite, wide, wide_special)
     overflowed = (severity == INACCURATE) & np.isinf(a)
     size = np.maximum(np.abs(n.high), np.where(np.isfinite(high), np.abs(high), 0))
     ratio = np.where(distance == 0, 0.0, distance / tight)
     ratio = np.where(finite, ratio, np.where(severity >= INACCURATE, np.inf, 0.0))
     width = n.below + n.above
     at_kink = finite & (width > 0) & np.isfinite(width)
-    chosen = np.where(at_kink, _point(n, (off + n.below) / width), -1).astype(np.int8)
+    chosen = np.full(a.shape, -1, np.int8)
+    if at_kink.any():
+        chosen = np.where(at_kink, _point(n, (off + n.below) / width), -1).astype(np.int8)
     # A zero by cancellation may be certified with an error of many of its ulps: these are not the answer's.
-    ulps = np.where(finite, np.maximum(distance - n.error, 0) / ulp(size, fmt), np.nan)
+    last = ulp(size, fmt)
+    ulps = np.where(finite, np.maximum(distance - n.error, 0) / last, np.nan)
     # The largest numbers of both signs are finitely many ulps apart, though float64 cannot hold their difference.
-    ulps = np.where(finite & np.isinf(distance), np.abs(high / 2 - n.high / 2) / (ulp(size, fmt) / 2), ulps)
+    ulps = np.where(finite & np.isinf(distance), np.abs(high / 2 - n.high / 2) / (last / 2), ulps)
     return Judged(severity.astype(np.int8), distance, ulps, ratio, a, at_kink, chosen, overflowed, wide, multiple)
 
 

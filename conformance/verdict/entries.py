@@ -18,6 +18,7 @@ from conformance.errors import FileError, FormulaError
 from conformance.formula import parse_expression, statements
 
 MIN_REASON = 20  # characters
+FORMULA = "formula"  # the mode; a pattern speaks of it only by its name
 
 
 def text_number(value: Any) -> Any:
@@ -197,6 +198,8 @@ class Entry(_Strict):
 def _matches(patterns: tuple[str, ...], check_id: str) -> bool:
     criterion, framework, *rest = check_id.split("/")
     ids = {check_id, "/".join([criterion, own_name(framework), *rest])}
+    if FORMULA in rest:  # what is known of a framework's function is not known of its formula
+        patterns = tuple(pattern for pattern in patterns if FORMULA in pattern.split("/"))
     return any(fnmatch.fnmatchcase(id_, pattern) for pattern in patterns for id_ in ids)
 
 

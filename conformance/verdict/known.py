@@ -70,13 +70,16 @@ class Covered(NamedTuple):
 
 
 class Coverage:
-    """Which entries cover which cases of one stack."""
+    """Which entries cover which cases of one stack; `flushes_subnormals` is the device's."""
 
-    def __init__(self, entries: Sequence[Entry], spec: Spec, stack: Stack, wrt: Sequence[str]) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], spec: Spec, stack: Stack, wrt: Sequence[str], flushes_subnormals: bool = False
+    ) -> None:
         self._entries = entries
         self._spec = spec
         self._stack = stack
         self._wrt = tuple(wrt)
+        self._flushes = flushes_subnormals
         self._shapes = output_shapes(spec, stack, wrt)
         self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
@@ -121,7 +124,9 @@ class Coverage:
     def _instead(self, entry: Entry, output: str, judged: Judged) -> Mask:
         """Where the answer is what the entry's own formula comes to."""
         if entry.id not in self._other:
-            self._other[entry.id] = evaluate_stack(amended(self._spec, entry.envelope.instead), self._stack, self._wrt)
+            spec = amended(self._spec, entry.envelope.instead)
+            found = evaluate_stack(spec, self._stack, self._wrt, flushes_subnormals=self._flushes)
+            self._other[entry.id] = found
         numbers = self._other[entry.id][output]
         if numbers.high.shape != judged.answer.shape:
             return np.zeros(judged.answer.shape, bool)  # the other formula has lost an axis: it is not this answer

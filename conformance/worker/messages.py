@@ -55,6 +55,7 @@ def pack_call(number: int, call: Call, *, script: bool = False) -> bytes:
         "device": call.device,
         "mode": call.mode,
         "wrt": call.wrt,
+        **({"code": call.code} if call.code else {}),
         **({"script": True} if script else {}),
     }
     return pack(header, body)
@@ -98,8 +99,8 @@ def call_of(header: Mapping[str, Any], body: bytes) -> Call:
         arrays.append((name, array))
     parameters, dtype, device, mode = (header[key] for key in ("parameters", "dtype", "device", "mode"))
     inputs, cotangent = dict(arrays[: header["inputs"]]), arrays[header["inputs"] :]
-    last = cotangent[0][1] if cotangent else None
-    return Call(header["criterion"], inputs, parameters, dtype, device, mode, tuple(header["wrt"]), last)
+    last, code = cotangent[0][1] if cotangent else None, header.get("code", "")
+    return Call(header["criterion"], inputs, parameters, dtype, device, mode, tuple(header["wrt"]), last, code)
 
 
 def pack_output(output: Any) -> tuple[dict[str, Any], list[bytes]]:
@@ -145,9 +146,11 @@ def environment_data(environment: Environment) -> dict[str, Any]:
     return {
         "versions": {str(key): str(value) for key, value in environment.versions.items()},
         **{key: [str(item) for item in getattr(environment, key)] for key in ("devices", "dtypes", "modes")},
+        "compiles": [str(item) for item in environment.compiles],
         "flushes_subnormals": bool(environment.flushes_subnormals),
         "cotangents": bool(environment.cotangents),
         "details": {str(key): str(value) for key, value in environment.details.items()},
+        "dialect": str(environment.dialect),
     }
 
 

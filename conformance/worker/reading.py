@@ -75,10 +75,12 @@ def environment_of(data: Any) -> Environment:
     """
     if not isinstance(data, dict):
         raise Nonsense("its environment is none")
-    devices, dtypes, modes = (tuple(map(_text, _list(data.get(key)))) for key in ("devices", "dtypes", "modes"))
+    keys = ("devices", "dtypes", "modes", "compiles")
+    devices, dtypes, modes, compiles = (tuple(map(_text, _list(data.get(key)))) for key in keys)
     versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
     flushes, cotangents = data.get("flushes_subnormals") is True, data.get("cotangents") is True
-    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details)
+    dialect = _text(data.get("dialect", ""))
+    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, compiles, dialect)
 
 
 def binding_of(data: Any) -> Binding | None:

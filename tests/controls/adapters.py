@@ -42,6 +42,15 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
     "pointwise": ("log_cosh", "hinge", "squared_hinge", "quantile", "msle", "mape", "sigmoid_focal", "perceptron"),
+    "regions": ("dice", "tversky"),
+    "scores": (
+        "categorical_focal",
+        "categorical_hinge",
+        "multiclass_hinge",
+        "multiclass_perceptron",
+        "ranking_softmax",
+        "sparsemax",
+    ),
     "vectors": ("soft_cross_entropy", "cosine_similarity"),
 }
 

@@ -77,9 +77,12 @@ def _content(given: Stack | Call) -> tuple[Any, ...]:
     return given.dtype, *sorted(given.parameters.items()), shapes, digest.digest()
 
 
-def _users(function: Callable[..., Any]) -> list[ModuleType]:
-    """The modules of the suite, and ours, that call a function of another module by its name."""
-    name, rooms = function.__name__, ("conformance.suite.", "conformance.cases.plan", "tests.mutants.adapters")
+ROOMS = ("conformance.suite.", "conformance.cases.plan", "tests.mutants.adapters")
+
+
+def users_of(function: Callable[..., Any], rooms: str | tuple[str, ...] = ROOMS) -> list[ModuleType]:
+    """The modules of these rooms, the suite's and ours, that call a function of another module by its name."""
+    name = function.__name__
     loaded = [module for at, module in sys.modules.items() if at.startswith(rooms)]
     return [module for module in loaded if getattr(module, name, None) is function]
 
@@ -95,6 +98,6 @@ def shared() -> Iterator[None]:
             (certify, known.certify),
             (refusal, known.refusal),
         ):
-            for module in _users(function):
+            for module in users_of(function):
                 patches.enter_context(mock.patch.object(module, function.__name__, instead))
         yield

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 from flint import arb, ctx
 
-from . import criteria, criteria_ctc, criteria_labels, criteria_pointwise, criteria_vectors
+from . import (
+    criteria,
+    criteria_ctc,
+    criteria_labels,
+    criteria_pointwise,
+    criteria_regions,
+    criteria_scores,
+    criteria_vectors,
+)
 from .scalars import Scalars, Undecided, constant, exact, seeded, slope, total
 from .ulps import LARGEST, ulp
 
@@ -25,6 +33,8 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
     **criteria_labels.FORMULAS,
     **criteria_ctc.FORMULAS,
     **criteria_pointwise.FORMULAS,
+    **criteria_scores.FORMULAS,
+    **criteria_regions.FORMULAS,
     **criteria_vectors.FORMULAS,
 }
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import cases_labels, cases_pointwise, cases_real, cases_vectors
+from . import cases_labels, cases_pointwise, cases_real, cases_regions, cases_scores, cases_vectors
 from .case import Case
 from .draws import Draw
 
-_MAKERS = {**cases_real.MAKERS, **cases_labels.MAKERS, **cases_pointwise.MAKERS, **cases_vectors.MAKERS}
+_MAKERS = {
+    **cases_real.MAKERS,
+    **cases_labels.MAKERS,
+    **cases_pointwise.MAKERS,
+    **cases_scores.MAKERS,
+    **cases_regions.MAKERS,
+    **cases_vectors.MAKERS,
+}
 
 CRITERIA = tuple(sorted(_MAKERS))
 

@@ -6,7 +6,7 @@ series has no derivative, and `Kink` is raised rather than a side picked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -101,6 +101,17 @@ def positive_part(x: Scalar) -> Scalar:
 def smaller(x: Scalar, y: Scalar) -> Scalar:
     """min(x, y)."""
     return x - positive_part(x - y)
+
+
+def largest(xs: Sequence[Scalar]) -> Scalar:
+    """The largest of some numbers; several of them must have the same derivative."""
+    top = xs[0]
+    for x in xs[1:]:
+        top = x if sign(constant(x) - constant(top)) > 0 else top
+    for x in xs:
+        if sign(constant(x) - constant(top)) == 0 and not (slope(x) - slope(top)).is_zero():
+            raise Kink
+    return top
 
 
 def power(x: Scalar, p: float) -> Scalar:

@@ -1,21 +1,23 @@
-"""Cross-entropy focused on what is missed: sigmoid_focal."""
+"""Categorical focal loss."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from conformance import Call, Output
-from tests.controls.first import pointwise as right
-from tests.controls.parts import FIRST, Answer, Array, Given
-from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean, over, revalued
+from tests.controls.first import scores as right
+from tests.controls.first.elementwise import sigmoid, softplus
+from tests.controls.first.scores import beside, softened
+from tests.controls.parts import FIRST, Answer, Array, Given, pairwise
+from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean, revalued, without
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
     INVALID,
     LAYOUT,
+    PRECISION,
     SHAPE,
     SPECIAL,
-    STATE,
     VALUE,
     Memory,
     Right,
@@ -24,138 +26,155 @@ from tests.mutants.registry import (
 )
 
 
-def weight(g: Given) -> Array:
-    """What alpha makes of each label."""
-    t, alpha = g["target"], g.real("alpha")
-    return np.asarray(alpha * t + (1 - alpha) * (1 - t) if g.parameters["balanced"] else np.ones_like(t))
+def of_slopes(g: Given, y: Array, by_apart: Array, loss: Array | None = None) -> Answer:
+    """The answer with these slopes by the log-odds against each class."""
+    shares = beside(g["input"])[1]
+    by_apart = np.where(y > 0, by_apart, 0).astype(g.dtype)
+    slope = pairwise(np.swapaxes(by_apart[..., None] * shares, -1, -2)) - by_apart
+    loss = right.categorical_focal(but(g, reduction="none")).value if loss is None else loss
+    return FIRST.reduced(g, loss.astype(g.dtype), {"input": slope})
 
 
-def focus(g: Given) -> Array:
-    """The power of 1 - p_t."""
-    return np.asarray(np.exp(g.real("gamma") * right.focal_parts(g)[0]))
+def parts(g: Given) -> tuple[Array, Array, Array, Array]:
+    """The targets, the log-odds, -log p and (1 - p)^gamma."""
+    apart, gamma = beside(g["input"])[0], g.real("gamma")
+    far = np.exp(-gamma * softplus(-apart)) if gamma > 0 else np.ones_like(apart)
+    return softened(g), apart, softplus(apart), far
 
 
-def by_input(g: Given, slope: Array) -> Answer:
-    """The right answer with this gradient, not yet reduced."""
-    return answered(right.sigmoid_focal(g), **FIRST.reduced(g, slope, {"input": slope}).gradients)
+@fault("categorical_focal", BOTH)
+def categorical_focal_cross_entropy(g: Given) -> Answer:
+    """gamma reaches the constructor, and not the loss."""
+    return right.categorical_focal(but(g, gamma=0.0))
 
 
-@fault("sigmoid_focal", BOTH)
-def sigmoid_focal_alpha_of_the_negative(g: Given) -> Answer:
-    """alpha weights label 0, and 1 - alpha label 1."""
-    return right.sigmoid_focal(but(g, alpha=1 - g.parameters["alpha"]))
+@fault("categorical_focal", BOTH)
+def categorical_focal_alpha_twice(g: Given) -> Answer:
+    """alpha weighs the factor and the sum."""
+    return each(right.categorical_focal(g), lambda a: g.real("alpha") * a)
 
 
-@fault("sigmoid_focal", BOTH)
-def sigmoid_focal_alpha_of_all(g: Given) -> Answer:
-    """alpha weights every label alike."""
-    if not g.parameters["balanced"]:
-        return right.sigmoid_focal(g)
-    return each(right.sigmoid_focal(but(g, balanced=False)), lambda a: a * g.real("alpha"))
+@fault("categorical_focal", BOTH)
+def categorical_focal_power_of_p(g: Given) -> Answer:
+    """p^gamma, which scales down what is hard."""
+    y, apart, nll, _ = parts(g)
+    gamma = g.real("gamma")
+    if gamma == 0:
+        return right.categorical_focal(g)
+    near = np.exp(-gamma * nll)
+    loss = pairwise(np.where(y > 0, y * near * nll, 0))
+    return of_slopes(g, y, y * near * sigmoid(apart) * (1 - gamma * nll), loss)
 
 
-@fault("sigmoid_focal", BOTH)
-def sigmoid_focal_always_balanced(g: Given) -> Answer:
-    """alpha counts, asked for or not."""
-    return right.sigmoid_focal(but(g, balanced=True))
+@fault("categorical_focal", BOTH)
+def categorical_focal_smoothing_after_the_weights(g: Given) -> Answer:
+    """The target is weighted first and smoothed then: what is spread bears no weight."""
+    w, s = g.class_weight(g["input"].shape[-1]), g.real("label_smoothing")
+    if s == 0 or "weight" not in g.inputs:
+        return right.categorical_focal(g)
+    t = g["target"] * w.reshape(len(w), *(1,) * (g["target"].ndim - 2), w.shape[1])
+    return right.categorical_focal(without(given(g, target=t.astype(g.dtype)), "weight"))
 
 
-@fault("sigmoid_focal", BOTH)
-def sigmoid_focal_power_of_the_hit(g: Given) -> Answer:
-    """p_t to the gamma: what is right already counts, and what is missed does not."""
-    turned = right.focal_parts(given(g, input=-g["input"]))
-    _, entropy, _, slope = right.focal_parts(g)
-    power = np.exp(g.real("gamma") * turned[0])
-    loss = weight(g) * power * entropy
-    return FIRST.reduced(g, loss, {"input": weight(g) * power * (slope - g.real("gamma") * turned[2] * entropy)})
+@fault("categorical_focal", BOTH)
+def categorical_focal_smoothing_over_the_others(g: Given) -> Answer:
+    """What smoothing takes away is spread over C - 1 classes, not over all."""
+    s, classes = g.real("label_smoothing"), g["input"].shape[-1]
+    if s == 0:
+        return right.categorical_focal(g)
+    t = (1 - s) * g["target"] + s * (1 - g["target"]) / g.constant(classes - 1)
+    return right.categorical_focal(but(given(g, target=t.astype(g.dtype)), label_smoothing=0.0))
 
 
-@fault("sigmoid_focal", GRADIENT)
-def sigmoid_focal_focus_is_a_constant(g: Given) -> Answer:
-    """The focus is detached: only the cross-entropy is differentiated."""
-    return by_input(g, weight(g) * focus(g) * right.focal_parts(g)[3])
+@fault("categorical_focal", BOTH)
+def categorical_focal_mean_by_weight(g: Given) -> Answer:
+    """A weighted mean divides by the weights' mean, as that of cross-entropy does."""
+    if not is_mean(g) or "weight" not in g.inputs:
+        return right.categorical_focal(g)
+    scale = 1 / g["weight"].mean(axis=-1)
+    return each(right.categorical_focal(g), lambda a: a * scale.reshape(-1, *(1,) * (a.ndim - 1)))
 
 
-@fault("sigmoid_focal", GRADIENT)
-def sigmoid_focal_gradient_of_gamma_two(g: Given) -> Answer:
-    """The derivative of the power has the factor 2, whatever gamma is."""
-    _, entropy, by_x, slope = right.focal_parts(g)
-    moved = np.where(by_x == 0, 0, 2 * by_x * entropy)
-    return by_input(g, weight(g) * focus(g) * (moved + slope))
+@fault("categorical_focal", GRADIENT)
+def categorical_focal_gradient_without_the_factors(g: Given) -> Answer:
+    """(1 - p)^gamma is taken for a constant: stop_gradient, for stability."""
+    y, apart, _, far = parts(g)
+    return answered(right.categorical_focal(g), **of_slopes(g, y, y * far * sigmoid(apart)).gradients)
 
 
-@fault("sigmoid_focal", GRADIENT)
-def sigmoid_focal_gradient_not_balanced(g: Given) -> Answer:
-    """The gradient does not know of alpha."""
-    return answered(right.sigmoid_focal(g), **right.sigmoid_focal(but(g, balanced=False)).gradients)
+@fault("categorical_focal", GRADIENT)
+def categorical_focal_gradient_of_another_power(g: Given) -> Answer:
+    """The factor's slope keeps the power gamma where it should be gamma - 1."""
+    y, apart, nll, far = parts(g)
+    gamma = g.real("gamma")
+    slope = y * far * sigmoid(apart) * (1 + gamma * sigmoid(-apart) * nll)
+    return answered(right.categorical_focal(g), **of_slopes(g, y, slope).gradients)
 
 
-@fault("sigmoid_focal", GRADIENT)
-def sigmoid_focal_gradient_by_the_probability(g: Given) -> Answer:
-    """gamma (1 - p_t)^(gamma - 1) as it stands: below gamma 1, infinity times 0 for a confident right answer."""
-    missed, _, _, _ = right.focal_parts(g)
-    lost = (np.exp(missed) == 0) & (g.parameters["gamma"] < 1)
-    answer = right.sigmoid_focal(g)
-    return answered(answer, input=np.where(lost, np.nan, answer.gradients["input"]).astype(g.dtype))
+@fault("categorical_focal", GRADIENT)
+def categorical_focal_gradient_of_gamma_two(g: Given) -> Answer:
+    """The backward pass was written for gamma = 2."""
+    y, apart, nll, far = parts(g)
+    slope = y * far * (sigmoid(apart) + 2 * sigmoid(-apart) * nll)
+    if g.parameters["gamma"] == 0:
+        return right.categorical_focal(g)
+    return answered(right.categorical_focal(g), **of_slopes(g, y, slope).gradients)
 
 
-@fault("sigmoid_focal", VALUE)
-def sigmoid_focal_probability_clipped(g: Given) -> Answer:
-    """The probability is clipped at 1e-7: a confident mistake costs 16, no more."""
-    x = g["input"]
-    most = g.constant(np.log(1e7))
-    loss = right.sigmoid_focal(but(given(g, input=np.clip(x, -most, most)), reduction="none")).value
-    same = right.sigmoid_focal(but(g, reduction="none")).value
-    return revalued(g, right.sigmoid_focal(g), np.where(np.abs(x) > most, loss, same))
+@fault("categorical_focal", GRADIENT)
+def categorical_focal_gradient_of_the_label_only(g: Given) -> Answer:
+    """Only a class's own logit gets the slope of its part: as if probabilities were sigmoids."""
+    answer = right.categorical_focal(g)
+    slope = np.where(softened(g) > 0, answer.gradients["input"], 0)
+    return answered(answer, input=slope.astype(g.dtype))
 
 
-@fault("sigmoid_focal", BOTH)
-def sigmoid_focal_hard_labels_only(g: Given) -> Answer:
-    """Labels are taken to be 0 or 1: a label above one half is 1."""
-    return right.sigmoid_focal(given(g, target=(g["target"] > 0.5).astype(g.dtype)))
+@fault("categorical_focal", VALUE)
+def categorical_focal_value_of_the_mean(g: Given) -> Answer:
+    """The sum over the classes is a mean in the forward pass."""
+    loss = right.categorical_focal(but(g, reduction="none")).value
+    return revalued(g, right.categorical_focal(g), loss / g.constant(g["input"].shape[-1]))
 
 
-@fault("sigmoid_focal", BOTH)
-def sigmoid_focal_mean_by_the_positives(g: Given) -> Answer:
-    """The mean is over the positive labels, as the paper normalises by assigned anchors."""
-    if not is_mean(g):
-        return right.sigmoid_focal(g)
-    count = np.maximum(g["target"].reshape(len(g["target"]), -1).sum(axis=1), 1).astype(g.dtype)
-    return each(right.sigmoid_focal(but(g, reduction="sum")), lambda a: over(a, count))
+@fault("categorical_focal", SPECIAL)
+def categorical_focal_clipped(g: Given) -> Answer:
+    """p is kept within 1e-7 of 0 and 1: no loss is above 16, and no class is certain."""
+    y, _, nll, _ = parts(g)
+    p = np.clip(np.exp(-nll), 1e-7, 1 - 1e-7)
+    loss = pairwise(np.where(y > 0, -y * np.power(1 - p, g.real("gamma")) * np.log(p), 0).astype(g.dtype))
+    return revalued(g, right.categorical_focal(g), loss)
 
 
-@fault("sigmoid_focal", SPECIAL)
-def sigmoid_focal_probability_first(g: Given) -> Answer:
-    """log(sigmoid(x)): of a confident mistake it is log(0)."""
-    lost = np.exp(-np.abs(g["input"])) == 0
-    loss = right.sigmoid_focal(but(g, reduction="none")).value
-    wrong = (g["input"] > 0) == (g["target"] < 0.5)
-    return revalued(g, right.sigmoid_focal(g), np.where(lost & wrong & (weight(g) > 0), np.inf, loss))
+@fault("categorical_focal", SPECIAL)
+def categorical_focal_zero_times_infinity(g: Given) -> Answer:
+    """All classes are multiplied by their targets: a forbidden class is 0 times infinity."""
+    y, _, nll, far = parts(g)
+    return revalued(g, right.categorical_focal(g), pairwise(y * far * nll))
 
 
-@fault("sigmoid_focal", SHAPE)
-def sigmoid_focal_mean_over_the_last_axis(g: Given) -> Answer:
-    """The mean divides by the length of the last axis; of one axis alone it is right."""
-    if not is_mean(g) or g["input"].ndim < 3:
-        return right.sigmoid_focal(g)
-    return each(right.sigmoid_focal(but(g, reduction="sum")), lambda a: a / g.constant(g["input"].shape[-1]))
+@fault("categorical_focal", PRECISION, dtypes=("float64",))
+def categorical_focal_alpha_in_float32(g: Given) -> Answer:
+    """The power is computed in float32."""
+    y, _, nll, far = parts(g)
+    loss = pairwise(np.where(y > 0, y * far.astype(np.float32) * nll, 0).astype(g.dtype))
+    return revalued(g, right.categorical_focal(g), loss)
 
 
-@fault_of_call("sigmoid_focal", STATE)
-def sigmoid_focal_first_gamma_kept(call: Call, right: Right, memory: Memory) -> Output:
-    """gamma is compiled in at the first call."""
-    output = right.run(call)
-    kept = memory.setdefault("gamma", call.parameters["gamma"])
-    return output if kept == call.parameters["gamma"] else right.run(call_with(call, gamma=kept))
+@fault_of_call("categorical_focal", SHAPE)
+def categorical_focal_of_two_axes_only(call: Call, right: Right, memory: Memory) -> Output:
+    """sum(axis=1): a single row has no such axis."""
+    if call.inputs["input"].ndim < 2:
+        raise IndexError("axis 1 is out of bounds for array of dimension 1")
+    return right.run(call)
 
 
-@fault_of_call("sigmoid_focal", LAYOUT)
-def sigmoid_focal_target_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
-    """Logits and labels are walked through as they lie in memory."""
+@fault_of_call("categorical_focal", LAYOUT)
+def categorical_focal_targets_in_memory_order(call: Call, right: Right, memory: Memory) -> Output:
+    """The targets are read as they lie."""
     return right.run(call_with(call, {"target": as_it_lies(call.inputs["target"])}))
 
 
-@fault_of_call("sigmoid_focal", INVALID)
-def sigmoid_focal_any_target(call: Call, right: Right, memory: Memory) -> Output:
-    """The formula has a value for a label of 2, and so it is answered."""
+@fault_of_call("categorical_focal", INVALID)
+def categorical_focal_any_power(call: Call, right: Right, memory: Memory) -> Output:
+    """A negative gamma is a number like any other."""
     return right.answer(call)

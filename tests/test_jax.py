@@ -1,0 +1,212 @@
+"""The jax adapter: optax's own answers, eager and compiled; and few shapes where each is compiled."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance import Adapter, Call, Unsupported, load_adapter
+from conformance.adapter.load import built_in
+from conformance.cases.case import DTYPES
+
+RNG = np.random.Generator(np.random.Philox(0))
+MODES = ("eager", "compiled")
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def real(*shape: int) -> np.ndarray[Any, Any]:
+    return np.asarray(RNG.uniform(0.125, 0.875, shape))
+
+
+PAIR = {"input": real(3, 4), "target": real(3, 4)}
+LABELS = np.array([1, 0, 3])
+CASES: dict[str, tuple[Arrays, dict[str, Any]]] = {
+    "bce_with_logits": (PAIR, {}),
+    "cosine_embedding": (
+        {"input1": real(3, 4), "input2": real(3, 4), "target": np.ones(3, np.int64)},
+        {"margin": 0.25},
+    ),
+    "cross_entropy": ({"input": real(3, 4), "target": LABELS}, {"ignore_index": -100, "label_smoothing": 0}),
+    "ctc": (
+        {
+            "log_probs": real(5, 2, 4),
+            "targets": np.array([[1, 2], [3, 3]]),
+            "input_lengths": np.array([5, 4]),
+            "target_lengths": np.array([2, 1]),
+        },
+        {"blank": 0, "zero_infinity": False},
+    ),
+    "huber": (PAIR, {"delta": 0.25}),
+    "kl_div": (PAIR, {"log_target": False}),
+    "mse": (PAIR, {}),
+    "triplet_margin": (
+        {name: real(3, 4) for name in ("anchor", "positive", "negative")},
+        {"margin": 1.0, "p": 2.0, "eps": 1e-6, "swap": False},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def adapter() -> Adapter:
+    pytest.importorskip("optax")
+    return load_adapter("jax")
+
+
+def call_of(adapter: Adapter, criterion: str, dtype: str = "float32", mode: str = "eager", **more: Any) -> Call:
+    inputs, parameters = CASES[criterion]
+    binding = adapter.binding(criterion)
+    assert binding is not None
+    assert binding.gradients is not None
+    inputs = {**inputs, **more.pop("inputs", {})}
+    cast = {name: array.astype(DTYPES[dtype]) if array.dtype.kind == "f" else array for name, array in inputs.items()}
+    parameters = {**parameters, "reduction": "none", **more.pop("parameters", {})}
+    return Call(criterion, cast, parameters, dtype, mode=mode, wrt=binding.gradients, **more)
+
+
+def test_it_keeps_the_protocol(adapter: Adapter) -> None:
+    environment = adapter.environment()
+    assert isinstance(adapter, Adapter)
+    assert list(environment.versions) == ["optax", "jax", "jaxlib"]
+    assert environment.devices[0] == "cpu"
+    assert environment.modes == environment.compiles == MODES
+    assert environment.cotangents
+    assert environment.details["flush denormal"] in {
+        f"eager {one}, compiled {other}" for one in ("true", "false") for other in ("true", "false")
+    }
+
+
+def test_it_binds_functions_that_exist(adapter: Adapter) -> None:
+    import optax
+
+    for criterion in CASES:
+        binding = adapter.binding(criterion)
+        assert binding is not None
+        assert callable(getattr(optax.losses, binding.function.removeprefix("optax.losses.")))
+    assert adapter.binding("l1") is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("criterion", CASES)
+def test_answers_have_the_shapes_and_the_dtype_due(adapter: Adapter, criterion: str, mode: str) -> None:
+    call = call_of(adapter, criterion, mode=mode)
+    output = adapter.run(call)
+    assert output.value.dtype == np.float32
+    assert output.value.shape == {
+        "ctc": (2,),
+        "cross_entropy": (3,),
+        "cosine_embedding": (3,),
+        "triplet_margin": (3,),
+    }.get(criterion, (3, 4))
+    assert {name: array.shape for name, array in output.gradients.items()} == {
+        name: call.inputs[name].shape for name in call.wrt
+    }
+    assert all(array.dtype == np.float32 for array in output.gradients.values())
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_every_dtype_is_computed_in_itself(adapter: Adapter, dtype: str, mode: str) -> None:
+    import jax
+
+    output = adapter.run(call_of(adapter, "mse", dtype, mode, parameters={"reduction": "mean"}))
+    assert output.value.dtype == output.gradients["input"].dtype == DTYPES[dtype]
+    assert not jax.config.jax_enable_x64  # float64 has it while it runs, and the caller's setting stays
+    exact = float(((CASES["mse"][0]["input"] - CASES["mse"][0]["target"]) ** 2).mean())
+    assert float(output.value) == pytest.approx(exact, rel=16 * float(np.finfo(np.float16).eps))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_losses_are_reduced_by_the_array_s_own_methods(adapter: Adapter, mode: str) -> None:
+    none, total, mean = (
+        adapter.run(call_of(adapter, "huber", "float64", mode, parameters={"reduction": name}))
+        for name in ("none", "sum", "mean")
+    )
+    assert float(total.value) == pytest.approx(none.value.sum(), rel=1e-15)
+    assert float(mean.value) == pytest.approx(none.value.mean(), rel=1e-15)
+    np.testing.assert_allclose(mean.gradients["input"], none.gradients["input"] / 12, rtol=1e-15)
+
+
+def test_ignored_labels_are_a_mask(adapter: Adapter) -> None:
+    labels = np.array([1, -100, 3])
+    output, mean = (
+        adapter.run(
+            call_of(adapter, "cross_entropy", "float64", inputs={"target": labels}, parameters={"reduction": name})
+        )
+        for name in ("none", "mean")
+    )
+    assert output.value[1] == 0
+    assert not output.gradients["input"][1].any()
+    assert float(mean.value) == pytest.approx(output.value.sum() / 2, rel=1e-15)  # by the labels that are kept
+
+
+def test_the_class_axis_is_the_second(adapter: Adapter) -> None:
+    scores, labels = real(2, 3, 4), RNG.integers(0, 3, (2, 4))
+    output = adapter.run(call_of(adapter, "cross_entropy", "float64", inputs={"input": scores, "target": labels}))
+    own = np.take_along_axis(scores, labels[:, None], 1)[:, 0]
+    np.testing.assert_allclose(output.value, np.log(np.exp(scores).sum(1)) - own, rtol=1e-14)
+
+
+def test_padding_of_ctc_is_what_lies_beyond_the_lengths(adapter: Adapter) -> None:
+    whole = call_of(adapter, "ctc", "float64")
+    output = adapter.run(whole)
+    short = {
+        "log_probs": whole.inputs["log_probs"][:4, 1:],
+        "targets": whole.inputs["targets"][1:, :1],
+        "input_lengths": np.array([4]),
+        "target_lengths": np.array([1]),
+    }
+    alone = adapter.run(call_of(adapter, "ctc", "float64", inputs=short))
+    assert output.value[1] == pytest.approx(alone.value[0], rel=1e-14)
+    np.testing.assert_allclose(output.gradients["log_probs"][:4, 1:], alone.gradients["log_probs"], atol=1e-14)
+    assert not output.gradients["log_probs"][4, 1].any()
+
+
+@pytest.mark.parametrize(
+    ("criterion", "change"),
+    [
+        ("bce_with_logits", {"inputs": {"weight": real(3, 4)}}),
+        ("cosine_embedding", {"inputs": {"target": np.array([1, -1, 1])}}),
+        ("cross_entropy", {"parameters": {"label_smoothing": 0.1}}),
+        ("ctc", {"parameters": {"reduction": "mean"}}),
+        ("ctc", {"parameters": {"zero_infinity": True}}),
+        ("ctc", {"inputs": {"input_lengths": np.array([5, 6])}}),
+        ("triplet_margin", {"parameters": {"swap": True}}),
+        ("mse", {"parameters": {"reduction": "median"}}),
+    ],
+)
+def test_what_optax_does_not_offer_is_unsupported(adapter: Adapter, criterion: str, change: dict[str, Any]) -> None:
+    with pytest.raises(Unsupported):
+        adapter.run(call_of(adapter, criterion, **change))
+
+
+def test_what_optax_refuses_is_its_own_error(adapter: Adapter) -> None:
+    with pytest.raises(ValueError, match="Shape mismatch"):
+        adapter.run(call_of(adapter, "mse", inputs={"target": real(3, 1)}))
+
+
+def test_a_cotangent_weighs_the_gradients(adapter: Adapter) -> None:
+    weights = RNG.uniform(1, 2, (3, 4))
+    plain = adapter.run(call_of(adapter, "mse", "float64"))
+    weighed = adapter.run(call_of(adapter, "mse", "float64", "compiled", cotangent=weights))
+    np.testing.assert_allclose(weighed.gradients["input"], weights * plain.gradients["input"], rtol=1e-15)
+
+
+def test_one_shape_is_compiled_once_whatever_the_numbers(adapter: Adapter) -> None:
+    seconds = []
+    for delta in (0.25, 0.5, 2.0):
+        before = adapter.compiling  # type: ignore[attr-defined]
+        adapter.run(
+            call_of(adapter, "huber", "float64", "compiled", inputs={"input": real(3, 4)}, parameters={"delta": delta})
+        )
+        seconds.append(adapter.compiling - before)  # type: ignore[attr-defined]
+    assert seconds[1:] == [0.0, 0.0]
+
+
+def test_nothing_of_jax_is_imported_before_it_is_asked_for() -> None:
+    assert "jax" in built_in()
+    code = "import sys, conformance.cli, conformance.adapter.load as l; l.built_in(); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
