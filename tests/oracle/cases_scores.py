@@ -72,6 +72,16 @@ def categorical_focal(draw: Draw) -> Iterator[Case]:
         yield Case("categorical_focal", regime, inputs, {"reduction": reduction, **options}, ("input",))
 
 
+def poly_cross_entropy(draw: Draw) -> Iterator[Case]:
+    """Scores of every kind; one label, several, or shares."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "cancelling", "far", "saturated")):
+        x, labels = _rows(draw, regime)
+        target = draw.one_of([1.0 * _one_hot(labels, x.shape[-1]), draw.uniform(x.shape, 0, 1), draw.bits(x.shape)])
+        options = draw.some(epsilon=[None, 0.0, -1.0, 1.0, 0.3])
+        inputs = {"input": x, "target": target}
+        yield Case("poly_cross_entropy", regime, inputs, {"reduction": reduction, **options}, ("input",))
+
+
 def ranking_softmax(draw: Draw) -> Iterator[Case]:
     """Relevances of 0, 1 and between; masks that keep an item of the first list at least."""
     for regime, reduction in plan(("ordinary", "tiny", "mixed", "cancelling", "far", "saturated")):
@@ -100,6 +110,7 @@ MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "categorical_hinge": categorical_hinge,
     "multiclass_hinge": _of_labels("multiclass_hinge"),
     "multiclass_perceptron": _of_labels("multiclass_perceptron"),
+    "poly_cross_entropy": poly_cross_entropy,
     "ranking_softmax": ranking_softmax,
     "sparsemax": sparsemax,
 }

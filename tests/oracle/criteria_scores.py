@@ -99,11 +99,27 @@ def sparsemax(input: Scalars, target: Any, reduction: str = "mean") -> Scalars:
     return reduced(each(input.shape, term), reduction)
 
 
+def poly_cross_entropy(input: Scalars, target: Scalars, epsilon: float = 2.0, reduction: str = "mean") -> Scalars:
+    """sum_c y_c (-log p_c + epsilon (1 - p_c)), p = softmax(x)."""
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        e = [exp(x) for x in input[at]]
+        size, found = sum(e, ZERO), ZERO
+        for c, y in enumerate(target[at]):
+            if sign(y):
+                others = sum((x for k, x in enumerate(e) if k != c), ZERO)
+                found = found + y * (arb(epsilon) * others / size - log(e[c] / size))
+        return found
+
+    return reduced(each(input.shape[:-1], term), reduction)
+
+
 FORMULAS: dict[str, Callable[..., Scalars]] = {
     "categorical_focal": categorical_focal,
     "categorical_hinge": categorical_hinge,
     "multiclass_hinge": multiclass_hinge,
     "multiclass_perceptron": multiclass_perceptron,
+    "poly_cross_entropy": poly_cross_entropy,
     "ranking_softmax": ranking_softmax,
     "sparsemax": sparsemax,
 }

@@ -113,3 +113,14 @@ def sparsemax(g: Given) -> Answer:
     half = (np.clip(z, -1, 1) + 1) / 2
     loss = np.where(z >= 1, z, half * half)
     return FIRST.reduced(g, loss.astype(g.dtype), {"input": (turn * np.where(z >= 1, 1, half)).astype(g.dtype)})
+
+
+def poly_cross_entropy(g: Given) -> Answer:
+    """By the log-odds of everything else, so that neither -log p nor 1 - p is a difference."""
+    t, epsilon = g["target"], g.real("epsilon")
+    apart, shares = beside(g["input"])
+    miss = sigmoid(apart)
+    loss = pairwise(np.where(t > 0, t * (softplus(apart) + epsilon * miss), 0))
+    by_apart = np.where(t > 0, t * miss * (1 + epsilon * sigmoid(-apart)), 0)
+    slope = pairwise(np.swapaxes(by_apart[..., None] * shares, -1, -2)) - by_apart
+    return FIRST.reduced(g, loss, {"input": slope})

@@ -88,3 +88,13 @@ def sparsemax(g: Given) -> Answer:
     loss = inner * inner / 4 + (np.maximum(wrong, 1) - 1)
     loss = np.where(wrong > 1, wrong, loss).astype(x.dtype)
     return SECOND.reduced(g, loss, {"input": np.where(right, -inner / 2, inner / 2).astype(x.dtype)})
+
+
+def poly_cross_entropy(g: Given) -> Answer:
+    """By log p; the gradient of p is that of softmax, as Leng et al. (2022) have it from their framework."""
+    x, t, epsilon = g["input"], g["target"], g.real("epsilon")
+    log_p = log_softmax(x)
+    p = np.exp(log_p)
+    loss = one_by_one(np.where(t == 0, 0, -log_p * t)) + epsilon * one_by_one(np.where(t == 0, 0, -np.expm1(log_p) * t))
+    by_log = np.where(t == 0, 0, -t * (1 + epsilon * p)).astype(x.dtype)
+    return SECOND.reduced(g, loss.astype(x.dtype), {"input": by_log - p * one_by_one(by_log)[..., None]})
