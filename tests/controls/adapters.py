@@ -58,6 +58,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "categorical_hinge",
         "multiclass_hinge",
         "multiclass_perceptron",
+        "multiclass_sparsemax",
         "poly_cross_entropy",
         "ranking_softmax",
         "sparsemax",
