@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .case import Case
-from .draws import PAIRS, SHAPES, Draw, plan
+from .draws import PAIRS, REDUCTIONS, SHAPES, Draw, plan
 
 
 def log_cosh(draw: Draw) -> Iterator[Case]:
@@ -107,7 +107,27 @@ def perceptron(draw: Draw) -> Iterator[Case]:
         yield Case("perceptron", regime, inputs, {"reduction": reduction}, ("input",), kinks)
 
 
+def generalised_kl(draw: Draw) -> Iterator[Case]:
+    """Logarithms and what they should be: near to each other, with a gap about 1, and targets of 0."""
+    for regime, reduction in plan((*PAIRS[:6], "zeros", "branches", "rare"), (*REDUCTIONS, "batchmean")):
+        shape = draw.one_of(SHAPES[1:])
+        t = draw.decades(shape, -20, 4)
+        if regime in ("cancelling", "branches"):
+            x = draw.near(np.log(t) + (1 if regime == "branches" else 0))
+        elif regime in ("rare", "zeros"):
+            x = draw.uniform(shape, -700, 8)
+            t = draw.decades(shape, -300, 0) if regime == "rare" else draw.bits(shape) * draw.uniform(shape, 0, 1)
+        else:
+            x, t = draw.pair(shape, regime, 150)
+            x, t = np.minimum(x, 700), np.abs(t)
+        kinks = ("target",) if regime == "zeros" else ()
+        yield Case(
+            "generalised_kl", regime, {"input": x, "target": t}, {"reduction": reduction}, ("input", "target"), kinks
+        )
+
+
 MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
+    "generalised_kl": generalised_kl,
     "log_cosh": log_cosh,
     "hinge": _hinge("hinge", ("input",)),
     "mape": mape,

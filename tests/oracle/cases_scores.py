@@ -72,6 +72,31 @@ def categorical_focal(draw: Draw) -> Iterator[Case]:
         yield Case("categorical_focal", regime, inputs, {"reduction": reduction, **options}, ("input",))
 
 
+def multiclass_sparsemax(draw: Draw) -> Iterator[Case]:
+    """Scores of which one, some or all have shares, and some a few steps from where a share begins."""
+    for regime, reduction in plan(("ordinary", "close", "tiny", "huge", "mixed", "cancelling", "border", "masked")):
+        x, labels = _rows(draw, "ordinary" if regime in ("close", "border", "masked") else regime)
+        if regime == "close":
+            x = x / 8
+        elif regime == "border":
+            x = np.where(np.arange(x.shape[-1]) == labels[..., None], 1.0, x / 2**60)
+            x = x + draw.one_of([0.0, 1.0, -1.0]) * 2.0**-52
+        elif regime == "masked":
+            x = np.where((np.arange(x.shape[-1]) == 1) & (labels != 1)[..., None], -np.inf, x / 4)
+        inputs = {"input": x, "target": labels}
+        yield Case("multiclass_sparsemax", regime, inputs, {"reduction": reduction}, ("input",))
+
+
+def poly_cross_entropy(draw: Draw) -> Iterator[Case]:
+    """Scores of every kind; one label, several, or shares."""
+    for regime, reduction in plan(("ordinary", "tiny", "huge", "mixed", "cancelling", "far", "saturated")):
+        x, labels = _rows(draw, regime)
+        target = draw.one_of([1.0 * _one_hot(labels, x.shape[-1]), draw.uniform(x.shape, 0, 1), draw.bits(x.shape)])
+        options = draw.some(epsilon=[None, 0.0, -1.0, 1.0, 0.3])
+        inputs = {"input": x, "target": target}
+        yield Case("poly_cross_entropy", regime, inputs, {"reduction": reduction, **options}, ("input",))
+
+
 def ranking_softmax(draw: Draw) -> Iterator[Case]:
     """Relevances of 0, 1 and between; masks that keep an item of the first list at least."""
     for regime, reduction in plan(("ordinary", "tiny", "mixed", "cancelling", "far", "saturated")):
@@ -100,6 +125,8 @@ MAKERS: dict[str, Callable[[Draw], Iterator[Case]]] = {
     "categorical_hinge": categorical_hinge,
     "multiclass_hinge": _of_labels("multiclass_hinge"),
     "multiclass_perceptron": _of_labels("multiclass_perceptron"),
+    "multiclass_sparsemax": multiclass_sparsemax,
+    "poly_cross_entropy": poly_cross_entropy,
     "ranking_softmax": ranking_softmax,
     "sparsemax": sparsemax,
 }

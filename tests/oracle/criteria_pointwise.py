@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flint import arb
 
 from .reduction import each, reduced
-from .scalars import ZERO, Scalar, Scalars, absolute, exp, log, positive_part, power, sign
+from .scalars import ZERO, Scalar, Scalars, absolute, exp, log, positive_part, power, sign, xlog
 
 
 def log_cosh(input: Scalars, target: Scalars, reduction: str = "mean") -> Scalars:
@@ -103,6 +103,16 @@ def sigmoid_focal(
     return reduced(each(input.shape, term), reduction)
 
 
+def generalised_kl(input: Scalars, target: Scalars, reduction: str = "mean") -> Scalars:
+    """t (log t - x) + exp(x) - t."""
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        x, t = input[at], target[at]
+        return xlog(t, t) - t * x + exp(x) - t
+
+    return reduced(each(input.shape, term), reduction)
+
+
 FORMULAS: dict[str, Callable[..., Scalars]] = {
     function.__name__: function
     for function in (
@@ -114,5 +124,6 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
         msle,
         mape,
         sigmoid_focal,
+        generalised_kl,
     )
 }

@@ -9,7 +9,7 @@ import numpy as np
 from flint import arb
 
 from .reduction import each, reduced, spread
-from .scalars import ZERO, Scalar, Scalars, exp, largest, log, positive_part, power, sign
+from .scalars import ZERO, Scalar, Scalars, constant, exp, largest, log, positive_part, power, sign
 
 
 def categorical_hinge(input: Scalars, target: Any, reduction: str = "mean") -> Scalars:
@@ -99,11 +99,49 @@ def sparsemax(input: Scalars, target: Any, reduction: str = "mean") -> Scalars:
     return reduced(each(input.shape, term), reduction)
 
 
+def poly_cross_entropy(input: Scalars, target: Scalars, epsilon: float = 2.0, reduction: str = "mean") -> Scalars:
+    """sum_c y_c (-log p_c + epsilon (1 - p_c)), p = softmax(x)."""
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        e = [exp(x) for x in input[at]]
+        size, found = sum(e, ZERO), ZERO
+        for c, y in enumerate(target[at]):
+            if sign(y):
+                others = sum((x for k, x in enumerate(e) if k != c), ZERO)
+                found = found + y * (arb(epsilon) * others / size - log(e[c] / size))
+        return found
+
+    return reduced(each(input.shape[:-1], term), reduction)
+
+
+def multiclass_sparsemax(input: Scalars, target: Any, reduction: str = "mean") -> Scalars:
+    """-z_t + sum_S (z_j^2 - level^2) / 2 + 1/2: S the scores that, sorted, have 1 + r z_r > sum of those up to r."""
+    labels = np.asarray(target)
+
+    def term(at: tuple[int, ...]) -> Scalar:
+        kept: list[Scalar] = []
+        for z in sorted((z for z in input[at] if constant(z).is_finite()), key=float_of, reverse=True):
+            if sign(1 + len(kept) * z - sum(kept, ZERO)) <= 0:
+                break
+            kept.append(z)
+        level = (sum(kept, ZERO) - 1) / len(kept)
+        return sum((z**2 - level**2 for z in kept), ZERO) / 2 + arb(1) / 2 - input[at][labels[at]]
+
+    return reduced(each(labels.shape, term), reduction)
+
+
+def float_of(x: Scalar) -> float:
+    """The number, which is a float if it is an input."""
+    return float(constant(x))
+
+
 FORMULAS: dict[str, Callable[..., Scalars]] = {
     "categorical_focal": categorical_focal,
     "categorical_hinge": categorical_hinge,
     "multiclass_hinge": multiclass_hinge,
     "multiclass_perceptron": multiclass_perceptron,
+    "multiclass_sparsemax": multiclass_sparsemax,
+    "poly_cross_entropy": poly_cross_entropy,
     "ranking_softmax": ranking_softmax,
     "sparsemax": sparsemax,
 }

@@ -87,3 +87,14 @@ def sigmoid_focal(g: Given) -> Answer:
     w = alpha * t + (1 - alpha) * (1 - t) if g.parameters["balanced"] else np.ones_like(t)
     moved = np.where(by_x == 0, 0, gamma * by_x * entropy)
     return FIRST.reduced(g, weighted(w, focus * entropy), {"input": w * (focus * (moved + slope))})
+
+
+def generalised_kl(g: Given) -> Answer:
+    """By the logarithm of what is predicted over the target, which is nearly 0 where both nearly agree."""
+    x, t = g["input"], g["target"]
+    there = t > 0
+    gap = np.where(there, x - np.log(np.where(there, t, 1)), 0)
+    excess = np.where(gap <= 1, t * np.expm1(np.minimum(gap, 1)), np.exp(x) - t)
+    slope = np.where(there, excess, np.exp(x))
+    loss = np.where(there, np.where(gap <= 1, t * (np.expm1(np.minimum(gap, 1)) - gap), slope - t * gap), slope)
+    return FIRST.reduced(g, loss, {"input": slope, "target": -gap})

@@ -113,3 +113,40 @@ def sparsemax(g: Given) -> Answer:
     half = (np.clip(z, -1, 1) + 1) / 2
     loss = np.where(z >= 1, z, half * half)
     return FIRST.reduced(g, loss.astype(g.dtype), {"input": (turn * np.where(z >= 1, 1, half)).astype(g.dtype)})
+
+
+def poly_cross_entropy(g: Given) -> Answer:
+    """By the log-odds of everything else, so that neither -log p nor 1 - p is a difference."""
+    t, epsilon = g["target"], g.real("epsilon")
+    apart, shares = beside(g["input"])
+    miss = sigmoid(apart)
+    loss = pairwise(np.where(t > 0, t * (softplus(apart) + epsilon * miss), 0))
+    by_apart = np.where(t > 0, t * miss * (1 + epsilon * sigmoid(-apart)), 0)
+    slope = pairwise(np.swapaxes(by_apart[..., None] * shares, -1, -2)) - by_apart
+    return FIRST.reduced(g, loss, {"input": slope})
+
+
+def nearest_shares(x: Array) -> tuple[Array, Array]:
+    """The distribution nearest to the scores, by sorting them, and its threshold less the largest score."""
+    shifted = x - x.max(axis=-1, keepdims=True)
+    falling = -np.sort(-shifted, axis=-1)
+    rank = np.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    sums = np.cumsum(np.where(np.isfinite(falling), falling, 0), axis=-1, dtype=x.dtype)
+    inside = 1 + rank * falling > sums
+    count = inside.sum(axis=-1, keepdims=True)
+    level = (np.take_along_axis(sums, count - 1, axis=-1) - 1) / count.astype(x.dtype)
+    return np.maximum(shifted - level, 0).astype(x.dtype), level.astype(x.dtype)
+
+
+def multiclass_sparsemax(g: Given) -> Answer:
+    """Half of the squared distance of the shares from the label's, and how far the label is below the threshold."""
+    x, target = g["input"], g["target"]
+    p, level = nearest_shares(x)
+    hit = np.arange(x.shape[-1]) == target[..., None]
+    others = np.where(hit, 0, p).astype(x.dtype)
+    missed = pairwise(others)
+    below = level[..., 0] - (at(x, target) - x.max(axis=-1))
+    below = np.where(at(p, target) > 0, 0, np.maximum(below, 0))
+    loss = (pairwise(others * others) + missed * missed) / 2 + below
+    slope = np.where(hit, -missed[..., None], others)
+    return FIRST.reduced(g, loss.astype(x.dtype), {"input": slope.astype(x.dtype)})

@@ -98,3 +98,13 @@ def sigmoid_focal(g: Given) -> Answer:
     w = (w if g.parameters["balanced"] else np.ones_like(x)).astype(g.dtype)
     by_focus = weighted(relative * gamma, entropy)
     return SECOND.reduced(g, weighted(w * focus, entropy), {"input": turned * w * focus * (by_focus + slope)})
+
+
+def generalised_kl(g: Given) -> Answer:
+    """The divergence of two distributions, and what they differ by in all, as Boyd and Vandenberghe (2004) write it."""
+    x, t = g["input"], g["target"]
+    log = np.log(np.where(t > 0, t, 1))
+    mass = np.exp(x)
+    plain = np.where(t > 0, t * (log - x), 0)
+    by_target = np.where(t > 0, log - x, 0)
+    return SECOND.reduced(g, plain + (mass - t), {"input": mass - t, "target": by_target})

@@ -88,3 +88,30 @@ def sparsemax(g: Given) -> Answer:
     loss = inner * inner / 4 + (np.maximum(wrong, 1) - 1)
     loss = np.where(wrong > 1, wrong, loss).astype(x.dtype)
     return SECOND.reduced(g, loss, {"input": np.where(right, -inner / 2, inner / 2).astype(x.dtype)})
+
+
+def poly_cross_entropy(g: Given) -> Answer:
+    """By log p; the gradient of p is that of softmax, as Leng et al. (2022) have it from their framework."""
+    x, t, epsilon = g["input"], g["target"], g.real("epsilon")
+    log_p = log_softmax(x)
+    p = np.exp(log_p)
+    loss = one_by_one(np.where(t == 0, 0, -log_p * t)) + epsilon * one_by_one(np.where(t == 0, 0, -np.expm1(log_p) * t))
+    by_log = np.where(t == 0, 0, -t * (1 + epsilon * p)).astype(x.dtype)
+    return SECOND.reduced(g, loss.astype(x.dtype), {"input": by_log - p * one_by_one(by_log)[..., None]})
+
+
+def multiclass_sparsemax(g: Given) -> Answer:
+    """The threshold by dropping what is below it, over again (Michelot, 1986); the loss as a Fenchel-Young loss."""
+    x, target = g["input"], g["target"]
+    hit = np.arange(x.shape[-1]) == target[..., None]
+    own = one_by_one(np.where(hit, x, 0))[..., None]
+    shifted = x - x.max(axis=-1, keepdims=True)
+    inside = shifted > -1
+    for _ in range(x.shape[-1]):
+        count = inside.sum(axis=-1, keepdims=True).astype(x.dtype)
+        level = (one_by_one(np.where(inside, shifted, 0))[..., None] - 1) / count
+        inside = inside & (shifted > level)
+    p = np.where(inside, shifted - level, 0).astype(x.dtype)
+    part = np.where(inside, p * ((x - own) - p / 2), 0).astype(x.dtype)
+    loss = one_by_one(part) + x.dtype.type(0.5)
+    return SECOND.reduced(g, loss, {"input": p - hit.astype(x.dtype)})
