@@ -49,6 +49,11 @@ def test_the_known_difference_of_the_docs_is_read(tmp_path: Path) -> None:
     }
 
 
+def test_the_criteria_that_it_names_are_all_there_are() -> None:
+    named = README.partition("As it stands: ")[2].partition("`")[2].partition("`")[0].split()
+    assert sorted(named) == sorted(path.stem for path in (ROOT / "specs").glob("*.yaml"))
+
+
 def test_what_it_found_is_what_the_published_results_say() -> None:
     doc = read_results(ROOT / "reports" / "torch-2.13.0.json")
     shown = README.partition("## What it found\n")[2].partition("[![")[0]
