@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance import Binding, Call, Environment, Output, Unsupported
 
 Array = NDArray[Any]
 Attributes = tuple[tuple[str, Any], ...]
@@ -24,14 +24,12 @@ Declared = tuple[tuple[str, int, int], ...]  # each input: its name, the number 
 OPSET = 13
 PROVIDER = "CPUExecutionProvider"
 MODE = "compiled"  # a session optimises the graph of its model before it runs, for all shapes at once
-DOCUMENTED = "https://onnx.ai/onnx/operators/onnx__"
 
 OPERATORS = {
     "cross_entropy": ("SoftmaxCrossEntropyLoss", {"input": "scores", "target": "labels", "weight": "weights"}),
     "nll": ("NegativeLogLikelihoodLoss", {"input": "input", "target": "target", "weight": "weight"}),
     "nll_2d": ("NegativeLogLikelihoodLoss", {"input": "input", "target": "target", "weight": "weight"}),
 }
-DIFFERENCES: dict[str, tuple[Difference, ...]] = {}
 
 # How ONNX Runtime says that there is no kernel, or that the operator is not defined for a dtype.
 REFUSALS = ("NOT_IMPLEMENTED", "INVALID_GRAPH : This is an invalid model. Type Error")
@@ -65,7 +63,7 @@ class Adapter:
         """The operator for `criterion`, which has no gradients here."""
         if criterion not in OPERATORS:
             return None
-        return Binding(f"ai.onnx.{OPERATORS[criterion][0]}", DIFFERENCES.get(criterion, ()), gradients=())
+        return Binding(f"ai.onnx.{OPERATORS[criterion][0]}", gradients=())
 
     def run(self, call: Call) -> Output:
         """The value of one case."""
