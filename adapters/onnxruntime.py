@@ -1,25 +1,26 @@
 """onnxruntime: the two loss operators of ONNX, each as a model of one node, on the CPU and forward only.
 
-ONNX Runtime runs models and differentiates none. A model is made for each rank, dtype and attribute, never for a shape
-(docs/decisions/029-onnxruntime.md).
+ONNX Runtime runs models and differentiates none. A session is made for each rank, dtype and attribute, never for a
+shape (docs/decisions/029-onnxruntime.md).
 """
 
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import helper
 
 from conformance import Binding, Call, Environment, Output, Unsupported
 
 Array = NDArray[Any]
-Attributes = tuple[tuple[str, Any], ...]
-Declared = tuple[tuple[str, int, int], ...]  # each input: its name, the number of its type in ONNX, its rank
+Arrays = Mapping[str, Array]
 
 OPSET = 13
 PROVIDER = "CPUExecutionProvider"
@@ -72,43 +73,61 @@ class Adapter:
         if call.device != "cpu" or call.mode != MODE or call.wrt:
             raise Unsupported(f"onnxruntime runs {MODE} models on the CPU here, and gives no gradients")
         arrays, attributes = _translated(call)
-        declared = tuple(
-            (name, helper.np_dtype_to_tensor_dtype(array.dtype), array.ndim) for name, array in arrays.items()
-        )
         try:
-            session = _session(OPERATORS[call.criterion][0], declared, attributes)
+            session = _session(_model(OPERATORS[call.criterion][0], arrays, attributes))
         except Exception as error:
             if any(refusal in str(error) for refusal in REFUSALS):
                 raise Unsupported(str(error).strip()) from error
             raise
-        return Output(session.run(None, arrays)[0])
+        return Output(session.run(None, dict(arrays))[0])
+
+    def script(self, call: Call) -> str:
+        """The call as one writes it for ONNX Runtime; `$NAME` stands for the numbers of an input (docs/adapters.md)."""
+        arrays, attributes = _translated(call)
+        lines = ["import numpy as np", "import onnx.parser", "import onnxruntime"]
+        for given, (name, array) in zip(call.inputs, arrays.items(), strict=True):
+            numbers = array.tolist() if array.dtype.kind in "iub" else f"${given}"
+            more = f".reshape{array.shape}" * (not array.size)
+            lines.append(f"{name} = np.array({numbers}, np.{array.dtype}){more}")
+        return "\n".join(
+            [
+                *lines,
+                f"model = onnx.parser.parse_model({_model(OPERATORS[call.criterion][0], arrays, attributes)!r})",
+                f'session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["{PROVIDER}"])',
+                f"got = session.run(None, {{{', '.join(f'{name!r}: {name}' for name in arrays)}}})[0].tolist()",
+            ]
+        )
 
 
-def _translated(call: Call) -> tuple[dict[str, Array], Attributes]:
+def _translated(call: Call) -> tuple[Arrays, dict[str, Any]]:
     """The operator's inputs and attributes. Where no label is the default of ignore_index, the attribute is left out:
     so one writes it who ignores nothing."""
-    parameters = dict(call.parameters)
-    if parameters.pop("label_smoothing", 0) != 0:
-        raise Unsupported("SoftmaxCrossEntropyLoss has no label_smoothing")
+    operator, names = OPERATORS[call.criterion]
+    attributes = dict(call.parameters)
+    if attributes.pop("label_smoothing", 0) != 0:
+        raise Unsupported(f"{operator} has no label_smoothing")
     if call.inputs["input"].ndim == 1 and call.inputs["target"].ndim == 0:
-        raise Unsupported(f"{OPERATORS[call.criterion][0]} takes a batch: [N, C] or [N, C, D1, D2, ..., Dk]")
-    ignored = parameters["ignore_index"]
-    if ignored == -100 and not (call.inputs["target"] == ignored).any():
-        del parameters["ignore_index"]
-    names = OPERATORS[call.criterion][1]
-    return {names[name]: array for name, array in call.inputs.items()}, tuple(parameters.items())
+        raise Unsupported(f"{operator} takes a batch: [N, C] or [N, C, D1, D2, ..., Dk]")
+    if attributes["ignore_index"] == -100 and not (call.inputs["target"] == -100).any():
+        del attributes["ignore_index"]
+    return {names[name]: array for name, array in call.inputs.items()}, attributes
+
+
+def _model(operator: str, arrays: Arrays, attributes: Mapping[str, Any]) -> str:
+    """A model of one node, in ONNX's own text: inputs of these types and ranks, of any size, and a loss of the first
+    one's type."""
+    types = {name: onnx.helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in arrays.items()}
+    types = {name: onnx.TensorProto.DataType.Name(number).lower() for name, number in types.items()}
+    shapes = {name: f"[{', '.join('?' * array.ndim)}]" * (array.ndim > 0) for name, array in arrays.items()}
+    inputs = ", ".join(f"{types[name]}{shapes[name]} {name}" for name in arrays)
+    given = f"<{', '.join(f'{name} = {json.dumps(x)}' for name, x in attributes.items())}>" * bool(attributes)
+    head = f'<ir_version: 7, opset_import: ["": {OPSET}]> model ({inputs}) => ({next(iter(types.values()))}[] loss)'
+    return f"{head} {{ loss = {operator} {given} ({', '.join(arrays)}) }}"
 
 
 @functools.lru_cache(maxsize=1024)
-def _session(operator: str, declared: Declared, attributes: Attributes) -> ort.InferenceSession:
-    """A session for a model of one node, whose first input has the type of its output."""
-    node = helper.make_node(operator, [name for name, *_ in declared], ["loss"], **dict(attributes))
-    inputs = [helper.make_tensor_value_info(name, type_, [None] * rank) for name, type_, rank in declared]
-    loss = helper.make_tensor_value_info("loss", declared[0][1], None)
-    graph = helper.make_graph([node], "loss", inputs, [loss])
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
-    return ort.InferenceSession(model.SerializeToString(), _options(), providers=[PROVIDER])
+def _session(model: str) -> ort.InferenceSession:
+    return ort.InferenceSession(onnx.parser.parse_model(model).SerializeToString(), _options(), providers=[PROVIDER])
 
 
 def _options() -> ort.SessionOptions:
@@ -121,5 +140,4 @@ def _options() -> ort.SessionOptions:
 
 def _flushes_subnormals() -> bool:
     pair = dict.fromkeys("xy", np.asarray(np.finfo(np.float32).smallest_subnormal))
-    declared = tuple((name, helper.np_dtype_to_tensor_dtype(array.dtype), 0) for name, array in pair.items())
-    return bool(_session("Add", declared, ()).run(None, pair)[0] == 0)
+    return bool(_session(_model("Add", pair, {})).run(None, pair)[0] == 0)

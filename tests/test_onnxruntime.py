@@ -39,7 +39,7 @@ def call_of(criterion: str, dtype: str = "float64", **more: Any) -> Call:
 def exact(criterion: str) -> np.ndarray[Any, Any]:
     """The losses, in float64."""
     own = SCORES[np.arange(3), LABELS]
-    return np.log(np.exp(SCORES).sum(1)) - own if criterion == "cross_entropy" else -own
+    return np.asarray(np.log(np.exp(SCORES).sum(1)) - own if criterion == "cross_entropy" else -own)
 
 
 def test_it_keeps_the_protocol(adapter: Adapter) -> None:
@@ -154,6 +154,16 @@ def test_one_session_serves_all_shapes(adapter: Adapter) -> None:
     assert made().misses == before
     adapter.run(call_of("nll", inputs={"input": np.zeros((2, 7, 1, 1, 1)), "target": np.zeros((2, 1, 1, 1), np.int64)}))
     assert made().misses == before + 1
+
+
+def test_a_script_comes_to_the_same(adapter: Adapter) -> None:
+    call = call_of("cross_entropy", inputs={"weight": np.ones(4)}, parameters={"ignore_index": 3, "reduction": "sum"})
+    lines = adapter.script(call)  # type: ignore[attr-defined]
+    for name in ("input", "weight"):
+        lines = lines.replace(f"${name}", str(call.inputs[name].tolist()))
+    found: dict[str, Any] = {}
+    exec(lines, found)
+    assert found["got"] == float(adapter.run(call).value)
 
 
 def test_nothing_of_onnxruntime_is_imported_before_it_is_asked_for() -> None:

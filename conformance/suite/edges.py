@@ -69,10 +69,6 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
     outputs = (("value",) if edge.value is not None else ()) + tuple(edge.gradient)
     offered = judge_of.wrt(tuple(case.inputs))
     wrt = tuple(name for name in edge.gradient if name in offered)
-    if edge.value is None and not wrt:
-        text = judge_of.why_no_gradient(next(iter(edge.gradient)))
-        judge_of.note_unsupported(tally, check, Problem(UNSUPPORTED, text))
-        return
     stack = Stack.of(case)
     numbers, answers = judge_of.evaluate(stack, wrt)
     coverage = judge_of.coverage(stack, wrt)
