@@ -52,6 +52,42 @@ class Right:
         return self._numpy.run(call)
 
 
+class ForwardOnly(Right):
+    """Right, and differentiates nothing; whoever asks for a gradient gets no value either."""
+
+    name = "forward"
+
+    def environment(self) -> Environment:
+        return Environment(
+            versions={self.name: self.version}, dtypes=("float64", "float32", "float16"), cotangents=True
+        )
+
+    def binding(self, criterion: str) -> Binding | None:
+        return Binding(f"{self.name}.{criterion}", gradients=())
+
+    def asked(self, call: Call) -> Call:
+        if call.wrt:
+            raise RuntimeError("no gradients here")
+        return call
+
+
+class OfInputOnly(Right):
+    """Right, and differentiates one input of two."""
+
+    name = "of_input"
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: self.version}, cotangents=True)
+
+    def binding(self, criterion: str) -> Binding | None:
+        return Binding(f"{self.name}.{criterion}", gradients=("input",))
+
+    def asked(self, call: Call) -> Call:
+        if {*call.wrt} - {"input"}:
+            raise RuntimeError("by the input only")
+        return call
+
+
 class RightBesideABrokenReference(Right):
     """Right; but whoever loads it has a reference whose softplus is wrong by 2**-60 of itself."""
 

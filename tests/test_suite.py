@@ -75,6 +75,28 @@ def test_a_cell_has_the_checks_that_were_planned() -> None:
     assert result.cases >= 100
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_gradients_that_are_not_offered_are_planned_and_unsupported(dtype: str) -> None:
+    plan = plan_of("ForwardOnly", criteria=("l1",), dtype=dtype)
+    (cell,) = plan.cells
+    result = judge_cell(plan, cell)
+    assert sorted(check.id for check in result.checks) == sorted(plan.checks(cell))
+    found = {check.check: check for check in result.checks}
+    assert found["value"].outcome == by_name("Right")["value"].outcome == "inaccurate"  # a mean overflows
+    for name in ("input", "target"):
+        assert found[f"gradient.{name}"].outcome == "unsupported"
+        assert found[f"gradient.{name}"].message == f"forward.l1 gives no gradient by '{name}' in forward"
+    assert found["consistency.cotangent"].outcome == "unsupported"
+    assert found["consistency.repeat"].outcome == "agrees"
+
+
+def test_one_gradient_of_two_may_be_offered() -> None:
+    found = by_name("OfInputOnly")
+    assert found["gradient.input"].outcome == "agrees"
+    assert found["gradient.target"].outcome == "unsupported"
+    assert found["consistency.cotangent"].outcome == "agrees"
+
+
 def test_the_same_cell_comes_to_the_same_checks() -> None:
     plan = plan_of("SignFlipped")
     again = judge_cell(plan, plan.cells[0])

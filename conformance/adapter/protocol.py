@@ -67,7 +67,8 @@ class Difference:
 class Binding:
     """The native function that an adapter calls for a criterion.
 
-    `gradients` names the inputs the framework differentiates (None: every differentiable input of the spec).
+    `gradients` names the inputs the framework differentiates (None: every differentiable input of the spec); the
+    gradients by the others are unsupported.
     """
 
     function: str

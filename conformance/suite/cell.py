@@ -82,6 +82,11 @@ class CellJudge:
         binding = self._binding
         return self.spec.differentiable if binding is None or binding.gradients is None else binding.gradients
 
+    def why_no_gradient(self, name: str) -> str:
+        """What to say of a gradient that is not offered."""
+        function = self.cell.criterion if self._binding is None else self._binding.function
+        return f"{function} gives no gradient by {name!r} in {self.cell.framework}"
+
     def judge_stack(self, stack: Stack) -> dict[str, float]:
         """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
         of each is (error over budget, at most a million: what `thorough` climbs towards)."""

@@ -179,10 +179,9 @@ def _given(output: Output, name: str) -> Array:
 def _cotangent(trial: Trial) -> Rounds:
     """The gradients of a sum of the losses, each times a number of its own."""
     plain = trial.unreduced
-    if not plain.wrt:
-        return
-    if not trial.judge.environment.cotangents:
+    if not plain.wrt or not trial.judge.environment.cotangents:
         text = "the adapter passes no cotangent on (Environment.cotangents)"
+        text = text if plain.wrt else "the framework gives no gradient by any input of this call"
         yield [Verdict(UNSUPPORTED, text=text)] * len(trial.stack)
         return
     shape = output_shapes(plain.spec, plain.stack, ())["value"][1]

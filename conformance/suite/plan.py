@@ -74,12 +74,9 @@ class Plan:
         return framework.binding(cell.criterion)
 
     def checks(self, cell: Cell) -> list[str]:
-        """The ids of the checks that a cell is planned to have."""
+        """The ids of the checks that a cell is planned to have; what the framework does not offer is among them."""
         spec = self.specs[cell.criterion]
-        binding = self.binding(cell)
-        offered = spec.differentiable if binding is None or binding.gradients is None else binding.gradients
-        gradients = (name for name in spec.differentiable if name in offered)
-        names = [check_of_output(output) for output in ("value", *gradients)]
+        names = [check_of_output(output) for output in ("value", *spec.differentiable)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
         names += [f"invalid.{id_}" for id_ in invalid_checks(spec)]
         names += [f"consistency.{name}" for name in consistency_checks(spec)]

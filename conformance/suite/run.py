@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from conformance.cases.bench import Bench
+from conformance.cases.bind import check_of_output
 from conformance.cases.case import Stack
 from conformance.cases.invalid import invalid_checks
 from conformance.cases.plan import consistency_stacks, few_for, for_each_stack
@@ -76,7 +77,7 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
     for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed, few):
         judge_consistency(judge, stack)
     result.checks = judge.checks()
-    result.checks += _named(judge, plan.options.seed)
+    result.checks += _named(judge, plan.options.seed) + _not_offered(judge)
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
     result.warnings, result.reference = sorted(judge.warnings), judge.ways
     judge.seconds.compiling = _compiling(plan, cell) - compiled
@@ -120,6 +121,15 @@ def _named(judge: CellJudge, seed: int) -> list[Check]:
     every = invalid_checks(judge.spec)
     asks |= {f"invalid.{id_}": functools.partial(judge_invalid, id_=id_, bench=bench) for id_ in every}
     return [_asked(judge, name, ask) for name, ask in asks.items()]
+
+
+def _not_offered(judge: CellJudge) -> list[Check]:
+    """The gradients that the binding leaves out: planned like all others, and unsupported."""
+    missing = (name for name in judge.spec.differentiable if name not in judge.offered)
+    return [
+        check_of(judge.cell, check_of_output(name), "unsupported", message=judge.why_no_gradient(name))
+        for name in missing
+    ]
 
 
 def _asked(judge: CellJudge, name: str, ask: Callable[[CellJudge], Check]) -> Check:
