@@ -212,7 +212,16 @@ def test_a_cell_of_all_dtypes_is_their_worst() -> None:
     grid = Grid([doc])
     box = grid.box("l1", grid.places[0], "")
     assert box is not None
-    assert (box.outcome, box.ulp, box.known) == ("fails", 9.0, False)
+    assert (box.outcome, box.ulp, box.known) == ("fails", 9.0, True)  # the digits lost in float16 are no failure
+
+
+def test_a_new_failure_in_one_dtype_is_new_in_the_cell_of_all() -> None:
+    half = cell(dtype="float16")
+    doc = document(check("fails", known=["x"], worst_ulp=3.0), check("fails", where=half, worst_ulp=9.0))
+    grid = Grid([doc])
+    box = grid.box("l1", grid.places[0], "")
+    assert box is not None
+    assert not box.known
 
 
 def test_a_known_failure_is_not_new_because_digits_are_lost_beside_it() -> None:

@@ -95,6 +95,7 @@ def rolled(boxes: Sequence[Box]) -> Box | None:
     if not boxes:
         return None
     outcome = roll_up(box.outcome for box in boxes)
-    faulty = [box for box in boxes if box.outcome in ("inaccurate", *WRONG)]
+    # In a cell that fails in one dtype, digits lost in another do not make the failure new.
+    blamed = [box for box in boxes if box.outcome in (WRONG if outcome in WRONG else ("inaccurate", *WRONG))]
     sizes = [box.ulp for box in boxes if box.ulp is not None]
-    return Box(outcome, max(sizes, default=None), bool(faulty) and all(box.known for box in faulty))
+    return Box(outcome, max(sizes, default=None), bool(blamed) and all(box.known for box in blamed))
