@@ -28,12 +28,13 @@ Array = NDArray[Any]
 
 def applies(edge: EdgeCase, spec: Spec, dtype: str) -> bool:
     """Whether the dtype can hold the case: no finite number of it becomes infinite, and none becomes 0."""
-    return all(
-        bool(np.all(np.isfinite(rounded) == np.isfinite(array)) and np.all((rounded == 0) == (array == 0)))
-        for name, array in _exact(edge, spec).items()
-        if array.dtype.kind == "f"
-        for rounded in [array.astype(DTYPES[dtype]).astype(np.float64)]
-    )
+    with np.errstate(over="ignore", under="ignore"):
+        return all(
+            bool(np.all(np.isfinite(rounded) == np.isfinite(array)) and np.all((rounded == 0) == (array == 0)))
+            for name, array in _exact(edge, spec).items()
+            if array.dtype.kind == "f"
+            for rounded in [array.astype(DTYPES[dtype]).astype(np.float64)]
+        )
 
 
 def _exact(edge: EdgeCase, spec: Spec) -> dict[str, Array]:
