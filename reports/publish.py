@@ -83,9 +83,10 @@ def smaller(doc: dict[str, Any]) -> dict[str, Any]:
 
 def merge(folder: Path, picture: Path) -> None:
     """Renews the page, the badge and the picture from every results file in the folder."""
-    docs = [read_results(path) for path in sorted(folder.glob("*.json")) if not path.name.endswith(".schema.json")]
+    paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".schema.json")]
+    docs = [read_results(path) for path in paths]
     page = folder / "index.html"
-    write(page, docs)
+    write(page, docs, files=[path.name for path in paths])
     write(folder / "badge.svg", docs)
     print(f"{page}: {len(docs)} results, {page.stat().st_size / 1e6:.1f} MB")
     if not take(page, picture):

@@ -29,7 +29,7 @@ from conformance.report.words import GLYPHS, MEANINGS, clean, number, plural, sh
 
 Doc = Mapping[str, Any]
 # A page that is too large is made again with less in it: whether it is brief, and the characters for witnesses.
-SIZES = ((False, 1_100_000), (False, 400_000), (True, 180_000))
+SIZES = ((False, 1_100_000), (False, 400_000), (False, 180_000), (True, 180_000))
 
 
 def render(docs: Sequence[Doc], files: Sequence[str] = ()) -> str:
@@ -38,18 +38,20 @@ def render(docs: Sequence[Doc], files: Sequence[str] = ()) -> str:
     templates = folder("reports") / "templates"
     css, js = ((templates / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = _environment(templates)
-    template, page = environment.get_template("report.html.jinja"), ""
-    for is_brief, room in SIZES:
-        shown = context(docs, is_brief, room)
-        page = template.render(css=Markup(css), css_hash=_digest(css), js_hash=_digest(js), **shown)
-        if len(page.encode()) <= LIMIT - len(js) - 4000:
-            break
-    end = environment.get_template("end.html.jinja")
+    template, end = (environment.get_template(f"{name}.html.jinja") for name in ("report", "end"))
     named = [*files, *[""] * len(docs)][: len(docs)]
     about = {"js": Markup(js), "files": named, "names": [_names(doc) for doc in docs], "axes": axes()}
     rest = len(end.render(embedded=[], **about).encode()) + 500 * len(docs)
-    data = embedded(docs, LIMIT - len(page.encode()) - rest)
-    return str(page + end.render(embedded=data, **about))
+    fitting = ""
+    for is_brief, room in SIZES:
+        shown = context(docs, is_brief, room)
+        page = template.render(css=Markup(css), css_hash=_digest(css), js_hash=_digest(js), **shown)
+        left = LIMIT - len(page.encode()) - rest
+        # Results to save go before witnesses to look at; where they fit in no way, the fullest page that fits is made.
+        if left > 0 and (data := embedded(docs, left)):
+            return str(page + end.render(embedded=data, **about))
+        fitting = fitting or (page if left > 0 else "")
+    return str((fitting or page) + end.render(embedded=[], **about))
 
 
 def _environment(templates: Path) -> Any:
