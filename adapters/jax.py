@@ -25,6 +25,7 @@ Array = NDArray[Any]
 LOSSES = "https://github.com/google-deepmind/optax/blob/v0.2.8/optax/losses"
 MODES = ("eager", "compiled")
 REDUCTIONS = ("none", "sum", "mean", "batchmean")
+MOST_HELD = 500  # executables: each takes up to 50 of the 65,530 memory maps of a process, and without maps XLA crashes
 
 
 @dataclass
@@ -160,6 +161,7 @@ class Adapter:
     compiling = 0.0  # seconds so far
 
     def __init__(self) -> None:
+        self._held = 0  # executables since jax's caches were last emptied; op by op, each scan adds two at every call
         self._devices = {device.platform.replace("gpu", "cuda"): device for device in reversed(jax.devices())}
         self._devices = {"cpu": jax.devices("cpu")[0], **self._devices}
         jax.monitoring.register_event_duration_secs_listener(self._listen)
@@ -195,6 +197,9 @@ class Adapter:
         """Value, and gradients of its sum, of one case."""
         if call.device not in self._devices or call.mode not in MODES:
             raise Unsupported(f"jax runs eager and compiled, on {' and '.join(self._devices)} here")
+        if self._held > MOST_HELD:
+            jax.clear_caches()
+            self._held = 0
         loss = _loss(call)
         wrt = tuple(loss.names[name] for name in call.wrt)
         fixed = (loss.function, tuple(loss.static.items()), call.parameters.get("reduction", "none"), wrt)
@@ -210,6 +215,7 @@ class Adapter:
     def _listen(self, event: str, seconds: float, **_: Any) -> None:
         if event.startswith("/jax/core/compile/"):
             self.compiling += seconds
+            self._held += event.endswith("backend_compile_duration")
 
 
 def _loss(call: Call) -> Loss:

@@ -206,6 +206,22 @@ def test_one_shape_is_compiled_once_whatever_the_numbers(adapter: Adapter) -> No
     assert seconds[1:] == [0.0, 0.0]
 
 
+def test_compiled_code_is_let_go_before_memory_maps_run_out(adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lattice is compiled at every call, op by op: some hundreds of calls without this, and the process crashes."""
+    import jax
+
+    cleared: list[int] = []
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(adapter._held))
+    monkeypatch.setattr(sys.modules[type(adapter).__module__], "MOST_HELD", 5)
+    adapter._held = 0
+    for _ in range(8):
+        before = adapter._held
+        adapter.run(call_of(adapter, "ctc"))
+        assert adapter._held > before or cleared
+    assert cleared
+    assert all(held > 5 for held in cleared)
+
+
 def test_nothing_of_jax_is_imported_before_it_is_asked_for() -> None:
     assert "jax" in built_in()
     code = "import sys, conformance.cli, conformance.adapter.load as l; l.built_in(); sys.exit('jax' in sys.modules)"
