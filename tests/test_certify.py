@@ -80,7 +80,7 @@ def test_a_function_wrong_by_a_hair_ends_the_cell(criterion: str, name: str, mon
     right = FUNCTIONS[name]
     monkeypatch.setitem(FUNCTIONS, name, lambda x: right(x) + right(x) * quad(2.0**-60))
     plan = plan_of("numpy", criteria=(criterion,))
-    with pytest.raises(ReferenceFault, match=rf"{criterion} in float64, case [0-9a-f]{{12}}, is .* in binary128"):
+    with pytest.raises(ReferenceFault, match=rf"{criterion} in float64, case [0-9a-f]{{12}}, is .* in 113 bits"):
         judge_cell(plan, plan.cells[0])
 
 

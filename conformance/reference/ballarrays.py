@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Mask
 from conformance.formula.arrays import positions
-from conformance.reference.ball import Ball, parts
+from conformance.reference.ball import BEYOND, Ball, flagged, parts
 from conformance.reference.formats import Format
 from conformance.reference.quad import BINARY128, Bound, Kind
 
 
 class OutOfReach(ArithmeticError):
-    """A number on the way is too large or too small for the kind of numbers."""
+    """A number that decides which branch is taken is beyond the kind of numbers."""
 
 
 class BallArrays:
@@ -43,22 +44,29 @@ class BallArrays:
         self.max_finite = float(fmt.max)
         self.reorders = reorders  # track what other orders of multiplication may reach
         self.largest = 0.0  # the largest magnitude so far
+        self._constants: dict[tuple[float, float], Ball] = {}
 
     def _pair(self, first: float, second: float) -> Bound:
         return np.array([first, second]).astype(self.kind.bound).reshape((2,) + (1,) * self.rank)
 
-    def within_reach(self, least: float, most: float) -> None:
-        """Raises `OutOfReach` if finite magnitudes from `least` to `most`, 0 apart, leave what the kind is for."""
-        reach = self.kind.reach
-        if reach is not None and ((np.isfinite(most) and most > 2.0**reach) or 0 < least < 2.0**-reach):
-            raise OutOfReach
-
     def constant(self, value: float, *, exact: bool = True) -> Ball:
-        x = self.kind.of(np.full((1,) * self.rank, value))
-        self.within_reach(abs(value), abs(value))
-        if float(np.ldexp(np.frexp(value)[0], self.format.digits)).is_integer() or not np.isfinite(value):
-            return Ball(x)
-        return Ball(x, self._pair(0.0, max(self.format.unit * abs(value), self.format.tiny / 2)))
+        key = value, math.copysign(1.0, value)
+        if key not in self._constants:
+            self._constants[key] = self.column([value])
+        return self._constants[key]
+
+    def column(self, values: Sequence[float]) -> Ball:
+        numbers = np.reshape(np.asarray(values, np.float64), (-1,) + (1,) * (self.rank - 1))
+        m, fmt = np.abs(numbers), self.format
+        reach = self.kind.reach
+        is_beyond = None if reach is None else np.isfinite(m) & (m > 0) & ((m > reach) | (m < 1 / reach))
+        flags = flagged(is_beyond, BEYOND)
+        cut = np.ldexp(np.frexp(m)[0], fmt.digits)
+        is_rounded = np.isfinite(m) & (np.floor(cut) != cut)
+        if not is_rounded.any():
+            return Ball(self.kind.of(numbers), flags=flags)
+        off = np.where(is_rounded, np.maximum(fmt.unit * m, fmt.tiny / 2), 0)
+        return Ball(self.kind.of(numbers), np.stack([np.zeros_like(off), off]).astype(self.kind.bound), flags=flags)
 
     def shape(self, x: Ball) -> tuple[int, ...]:
         return x.x.shape

@@ -30,7 +30,7 @@ from conformance.reference.ball import (
     opposed,
     parts,
 )
-from conformance.reference.ballarrays import BallArrays
+from conformance.reference.ballarrays import BallArrays, OutOfReach
 from conformance.reference.formats import ULPS
 from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, signs, sum_is_exact
 from conformance.reference.quad import Bound, Quad, magnitude
@@ -68,9 +68,10 @@ class ElementwiseBalls(BallArrays):
         top = rough.max(initial=0)
         if not (rough.min(initial=top) > self.min_normal and top <= self.max_finite / 2):
             top = m.max(initial=0)
-            self._check_reach(m)
             b, flags = self._extremes(m, b, flags, None if self.flushes else keeps, alive)
             flags = either(flags, _beyond(m, args, poles))
+            if self.kind.reach is not None and not top <= self.kind.reach:
+                flags = either(flags, flagged(np.isfinite(m) & (m > self.kind.reach), BEYOND))
         if loose is not None:
             loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
@@ -79,11 +80,6 @@ class ElementwiseBalls(BallArrays):
             finite = top if np.isfinite(top) else np.where(np.isfinite(m), m, 0).max(initial=0)
             self.largest = max(self.largest, float(min(finite, 1e308)))
         return z.having(b, None, flags, loose)
-
-    def _check_reach(self, m: Bound) -> None:
-        if self.kind.reach is not None:
-            some = m[np.isfinite(m) & (m > 0)]
-            self.within_reach(some.min(initial=1.0), some.max(initial=1.0))
 
     def _extremes(
         self,
@@ -99,6 +95,9 @@ class ElementwiseBalls(BallArrays):
             small &= some if b is None else some | (b[0] > 0)
         if keeps is not None and small.any():
             small &= ~keeps()
+            if self.kind.reach is not None:  # below, the numbers themselves are taken to be off, whatever keeps them
+                lost = (m > 0) & (m < 1 / self.kind.reach) & ~small
+                b = _own(lost, self.tiny[0]) if b is None else b + _own(lost, self.tiny[0])
         if small.any():
             added = np.where(small, self.tiny, 0)
             b = added if b is None else b + added
@@ -184,7 +183,13 @@ class ElementwiseBalls(BallArrays):
         alive = (lambda: np.isfinite(x.m)) if name in POSITIVE else None
         return self.ball(z, b, (x,), ULPS[name], keeps=keeps, poles=poles, alive=alive)
 
+    def _decide(self, *args: Ball) -> None:
+        """Raises `OutOfReach` if these are to decide something, and left the range of a narrow kind of numbers."""
+        if self.kind.reach is not None and any(x.flags is not None and (x.flags & BEYOND).any() for x in args):
+            raise OutOfReach
+
     def sign(self, x: Ball) -> Ball:
+        self._decide(x)
         near = x.m <= C * np.sum(x.bound(), axis=0)
         value = Ball(self.kind.of(np.sign(x.x.astype(np.float64))) if x.m.min(initial=1.0) > 1e-290 else signs(x.x))
         if not near.any():
@@ -199,6 +204,7 @@ class ElementwiseBalls(BallArrays):
         return (x.m if is_nothing else magnitude(x.x - y.x)), room
 
     def compare(self, op: str, x: Ball, y: Ball) -> Cond:
+        self._decide(x, y)
         true = COMPARE[op](x.x, y.x)
         if x.b is None and y.b is None:
             return Cond(true)
@@ -206,10 +212,12 @@ class ElementwiseBalls(BallArrays):
         near = (gap <= room) & (room > 0)
         if not near.any():
             return Cond(true)
-        unsure = near & (gap <= SAFETY * (x.bound() + y.bound())[0])
+        own = SAFETY * (x.bound() + y.bound())[0]
+        unsure = near & (gap <= own) & (own > 0)
         return Cond(true, near, unsure if unsure.any() else None)
 
     def tie(self, x: Ball, y: Ball) -> Cond:
+        self._decide(x, y)
         gap, room = self._gap(x, y)
         near = gap <= room
         if not near.any():
@@ -278,6 +286,11 @@ def _alive(x: Ball) -> Mask:
 def _always() -> Mask:
     """Sums, and magnitudes, of multiples of a number are multiples of it."""
     return np.ones((), bool)
+
+
+def _own(mask: Mask, error: Bound) -> Bound:
+    """An error of the numbers' own where `mask` holds."""
+    return np.stack(np.broadcast_arrays(mask * error, 0.0))
 
 
 def _added(x: Ball, y: Ball) -> Bound | None:

@@ -56,9 +56,6 @@ def certify(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers]) -> tuple[d
 def _ways_of(n: Numbers) -> Ways:
     none = np.isnan(n.high) & n.certified
     certain = n.certified & ~none
-    again = np.zeros_like(none) if n.bits is None else n.bits > 0
-    fast, slow = certain & ~again, certain & again
-    masks = (fast & ~n.unsure, fast & n.unsure, slow, ~n.certified, none)
-    first, *others = (int(mask.sum()) for mask in masks)
-    in_float64 = n.kind == "float64"
-    return Ways(first if in_float64 else 0, 0 if in_float64 else first, *others)
+    quick, fast, slow = (certain & mask for mask in (n.bits == 53, n.bits == 113, n.bits > 113))
+    masks = (quick, fast & ~n.unsure, fast & n.unsure, slow, ~n.certified, none)
+    return Ways(*(int(mask.sum()) for mask in masks))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from conformance.reference.ball import Ball
 from conformance.reference.ballarrays import OutOfReach
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS
-from conformance.reference.numbers import Float, Numbers, half_ulp, numbers_of
+from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, numbers_of, with_cases
 from conformance.reference.projection import Projection
 from conformance.reference.quad import BINARY64, BINARY128, magnitude
 from conformance.reference.reductions import Balls
@@ -163,8 +162,9 @@ class Evaluation:
     """A stack under evaluation: the formula first, and its forms on the same tapes when they are asked for.
 
     It is evaluated in binary128. For a dtype with far fewer digits than float64 has, and `quickly`, it is evaluated in
-    float64, which is many times as fast, with the same bounds beside each number; and in binary128 after all unless
-    every number is certified, no choice of a branch is unsure, and nothing came near the ends of float64's range.
+    float64, which is many times as fast, with the same bounds beside each number; and those cases in binary128 after
+    all of which a number is not certified, or a choice of a branch unsure. No number that came near the ends of
+    float64's range is certified.
 
     Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
     implementation, or the reference's numbers, may be on the other one. What that makes of a result is an error of it.
@@ -186,6 +186,7 @@ class Evaluation:
         # A projection of answers is to add nothing to the error.
         is_enough = stack.dtype != "float64" and not (project and spec.modulo)
         self._kind = BINARY64 if quickly and is_enough else BINARY128
+        self._left: dict[bytes, Evaluation] = {}  # of the cases that float64 is not enough for
         # Near overflow it matters in which order factors are multiplied, and every order is sound. Narrow formats are
         # nearly always near it; of the others, it shows when a first pass meets large numbers.
         self._near = FORMATS[stack.dtype].max ** NEAR_OVERFLOW
@@ -210,14 +211,27 @@ class Evaluation:
 
     def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
         """The numbers; without `forms`, the sound budget is the formula's alone."""
-        if self._kind is not BINARY128:
-            with suppress(OutOfReach):
-                found = self._found(forms)
-                if all(map(_settled, found.values())):
-                    return found
-            self._kind = BINARY128
-            self._start(reorders=self._near < NARROW)
-        return self._found(forms)
+        if self._kind is BINARY128:
+            return self._found(forms)
+        try:
+            found = self._found(forms)
+        except OutOfReach:
+            left = np.arange(len(self._stack))
+            return self._in_binary128(left).numbers(forms=forms)
+        left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
+        if not left.size:
+            return found
+        others = self._in_binary128(left).numbers(forms=forms)
+        return {name: with_cases(n, left, others[name]) for name, n in found.items()}
+
+    def _in_binary128(self, cases: NDArray[np.int64]) -> Evaluation:
+        """Some of the cases, evaluated with all digits."""
+        key = cases.tobytes()
+        if key not in self._left:
+            part = self._stack if len(cases) == len(self._stack) else self._stack.only(cases)
+            options = {"flushes_subnormals": self._flushes, "project": self._project}
+            self._left[key] = Evaluation(self._spec, part, self._wrt, **options)
+        return self._left[key]
 
     def _found(self, forms: bool) -> dict[str, Numbers]:
         spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
@@ -266,9 +280,10 @@ class Evaluation:
         return _defined(spec, stack, tape, found, shapes)
 
 
-def _settled(n: Numbers) -> bool:
-    """Whether the numbers need no more digits to be judged by."""
-    return bool(n.certified.all() and not n.unsure.any() and np.isfinite(n.tight).all() and np.isfinite(n.sound).all())
+def _settled(n: Numbers) -> Mask:
+    """Which cases need no more digits to be judged by."""
+    done = n.certified & ~n.unsure & np.isfinite(n.tight) & np.isfinite(n.sound)
+    return np.asarray(done.reshape(len(done), -1).all(axis=1))
 
 
 def _reaching(ball: Ball, other: Ball, row: int) -> Ball:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -43,14 +43,30 @@ class Numbers:
     certified: Mask
     unsure: Mask  # which branch of a kink is taken is beyond the digits; the interval of choices holds them all
 
+    bits: NDArray[np.int16]  # of what gave the number: 53 float64, 113 binary128, more `arb`
     modulo: Modulus | None = None  # how an answer is projected before it is compared
-    bits: NDArray[np.int16] | None = None  # of `arb`, where it gave the number; 0 or None: `kind` did
-    kind: str = "binary128"  # what the numbers were computed in
 
     @property
     def doubtful(self) -> Mask:
         """Which numbers are not certified, or may be off by more than a thousandth of an ulp of float64."""
         return (self.error > ulp(self.high, FORMATS["float64"]) * 2.0**-10) | self.unsure | ~self.certified
+
+
+def of_cases(n: Numbers, cases: slice) -> Numbers:
+    """The numbers of some of the cases."""
+    return replace(n, **{name: array[cases] for name, array in _arrays(n).items()})
+
+
+def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers:
+    """The numbers, those of some cases replaced by `others`."""
+    changed: dict[str, Any] = {name: np.array(array) for name, array in _arrays(n).items()}
+    for name, array in changed.items():
+        array[cases] = getattr(others, name)
+    return replace(n, **changed)
+
+
+def _arrays(n: Numbers) -> dict[str, Any]:
+    return {item.name: getattr(n, item.name) for item in fields(n) if item.name != "modulo"}
 
 
 def ulp(x: Float, fmt: Format) -> Float:
@@ -97,7 +113,7 @@ def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format, kind: Kind = BINA
     certified |= ~np.isfinite(high) & (error == 0)
     arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
     masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
-    return replace(Numbers(*(shaped(array) for array in (*arrays, *masks))), kind=kind.name)
+    return Numbers(*(shaped(array) for array in (*arrays, *masks, np.int16(kind.bits))))
 
 
 def _has(flags: Flags | None, flag: np.uint8) -> Mask:

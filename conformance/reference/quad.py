@@ -33,21 +33,24 @@ class Kind:
     """Numbers to compute in.
 
     Attributes:
-        name: what they are called.
+        bits: of their digits.
         dtype: of the numbers.
         bound: the dtype of bounds and magnitudes; few digits, all of the range.
-        unit: unit roundoff.
         underflow: two to this, at least, is what becomes 0 off by.
-        reach: finite numbers other than 0 are to stay between two to the ± `reach`, so that no square, product or sum
-            of two leaves the range; None: the range is wide enough for whatever comes.
+        reach: finite numbers are to stay below this, and those that are not 0 above its reciprocal, so that no square,
+            product or sum of two leaves the range; None: the range is wide enough for whatever comes.
     """
 
-    name: str
+    bits: int
     dtype: Any
     bound: Any
-    unit: float
     underflow: int
-    reach: int | None = None
+    reach: float | None = None
+
+    @property
+    def unit(self) -> float:
+        """Unit roundoff."""
+        return 2.0**-self.bits
 
     def of(self, array: Any) -> Quad:
         """The numbers of a float or integer array, exactly."""
@@ -55,8 +58,8 @@ class Kind:
 
 
 # binary128's exponents end later, but the long double that holds the bounds ends at 2^-16445.
-BINARY128 = Kind("binary128", QUAD, BOUND, 2.0**-113, -16200)
-BINARY64 = Kind("float64", np.dtype(np.float64), np.dtype(np.float64), 2.0**-53, -500, reach=500)
+BINARY128 = Kind(113, QUAD, BOUND, -16200)
+BINARY64 = Kind(53, np.dtype(np.float64), np.dtype(np.float64), -500, reach=2.0**500)
 
 
 def quad(array: Any) -> Quad:

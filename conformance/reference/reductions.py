@@ -60,6 +60,7 @@ class Balls(ElementwiseBalls):
         return Ball(z, b, None, over_axes(x, axes))
 
     def top(self, x: Ball, axes: Axes) -> Cond:
+        self._decide(x)
         z = self.max(x, axes)
         gap, room = self._gap(z, x)
         near = gap <= room
@@ -181,12 +182,12 @@ class _Exponentials:
         size = magnitude(self.terms)
         others = magnitude(self.others)
         self.p = size / (1 + others)
-        self.distance = np.where(size > 0, magnitude(gap), 0)
+        self.distance = np.where(np.isfinite(gap), magnitude(gap), 0)
         # exp of the others, each off by its argument's rounding; then the sum, which cannot lose more than the others
         terms = _sum(np.where(self.distance > 0, self.p * (self.distance + ULPS["exp"]), 0), axes)
-        count = np.count_nonzero(size, axis=axes, keepdims=True)  # masked terms are 0, too
-        factor = balls._lost(size, count, axes)
         self.gone = np.isfinite(gap) & (size == 0)
+        count = np.count_nonzero((size > 0) | self.gone, axis=axes, keepdims=True)  # masked terms are 0
+        factor = balls._lost(size, count, axes)
         self.sum_error = u * terms + np.minimum(u * factor, others)
         if self.gone.any():
             self.sum_error = self.sum_error + _sum(self.gone * tiny, axes)
