@@ -144,7 +144,8 @@ def hull_product(x: Ball, y: Ball) -> Hull | None:
     low, high = corners[0], corners[0]
     for corner in corners[1:]:
         low, high = np.minimum(low, corner), np.maximum(high, corner)
-    return np.maximum(-_unknown(low), 0), np.maximum(_unknown(high), 0)
+    is_open = (xl > 0) | (xh > 0) | (yl > 0) | (yh > 0)
+    return np.maximum(-_unknown(low, is_open), 0), np.maximum(_unknown(high, is_open), 0)
 
 
 def hull_quotient(x: Ball, y: Ball) -> Hull | None:
@@ -153,7 +154,8 @@ def hull_quotient(x: Ball, y: Ball) -> Hull | None:
         return None
     low, high = x.h[0] / y.m, x.h[1] / y.m
     back = np.signbit(y.x)
-    return _unknown(np.where(back, high, low)), _unknown(np.where(back, low, high))
+    is_open = (x.h[0] > 0) | (x.h[1] > 0)
+    return _unknown(np.where(back, high, low), is_open), _unknown(np.where(back, low, high), is_open)
 
 
 def hull_sum(x: Ball, y: Ball, sign: int) -> Hull | None:
@@ -164,6 +166,6 @@ def hull_sum(x: Ball, y: Ball, sign: int) -> Hull | None:
     return (xl + yl, xh + yh) if sign > 0 else (xl + yh, xh + yl)
 
 
-def _unknown(h: Bound) -> Bound:
-    """A hull that arithmetic could not bound (0·∞) is unbounded, unless nothing was open there."""
-    return np.where(np.isnan(h), np.inf, h)
+def _unknown(h: Bound, is_open: Mask) -> Bound:
+    """A hull that arithmetic could not bound (0·∞) is unbounded, unless nothing was open there: then it is none."""
+    return np.where(np.isnan(h), np.where(is_open, np.inf, 0.0), h)
