@@ -149,8 +149,8 @@ class Balls(ElementwiseBalls):
         relative = r.bound() / r.m
         up = magnitude(size) * np.expm1(q * np.log1p(relative))
         down = magnitude(size) * -np.expm1(q * np.log1p(-np.minimum(relative, 1)))
-        zero = r.m == 0
-        b = np.where(zero, np.power(r.bound(), q), np.maximum(up, down))
+        zero = magnitude(size) == 0  # which it may be by underflow
+        b = np.where(zero, np.power(r.m + r.bound(), q), np.maximum(up, down))
         return self.ball(size * signs(r.x), _sane(b), (r,), ULPS["power"])
 
     def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
