@@ -148,14 +148,21 @@ def _numbers_of(spec: Spec, name: str, value: Any) -> NDArray[Any]:
 
 
 def evaluate_stack(
-    spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subnormals: bool = False, project: bool = False
+    spec: Spec,
+    stack: Stack,
+    wrt: Sequence[str],
+    *,
+    flushes_subnormals: bool = False,
+    project: bool = False,
+    quickly: bool = False,
 ) -> dict[str, Numbers]:
     """The numbers of every output, "value" and each name in `wrt`, for all cases of `stack` at once.
 
     With `project`, gradients that are defined up to multiples of a direction (`spec.modulo`) come without that part,
-    and say how to take it out of an answer.
+    and say how to take it out of an answer. `quickly`: see `Evaluation`.
     """
-    return Evaluation(spec, stack, wrt, flushes_subnormals=flushes_subnormals, project=project).numbers()
+    options = {"flushes_subnormals": flushes_subnormals, "project": project, "quickly": quickly}
+    return Evaluation(spec, stack, wrt, **options).numbers()
 
 
 class Evaluation:

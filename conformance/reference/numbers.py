@@ -121,6 +121,8 @@ def _has(flags: Flags | None, flag: np.uint8) -> Mask:
 
 
 def _up(bound: Bound) -> Float:
-    """A bound in float64, rounded up."""
-    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)  # what no bound is known for
+    """A bound in float64, rounded up; infinite where none is known."""
+    if bound.dtype == np.float64:
+        return np.where(np.isnan(bound), np.inf, bound)
+    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)
     return np.where(rounded < bound, np.nextafter(rounded, np.inf), rounded)
