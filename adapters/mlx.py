@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from conformance import Binding, Call, Difference, Environment, Output, Unsupported
 
 Array = NDArray[Any]
-SOURCE = "https://ml-explore.github.io/mlx/build/html/python/nn/_autosummary_functions/mlx.nn.losses"
+DOCUMENTATION = "https://ml-explore.github.io/mlx/build/html/python/nn/_autosummary_functions/mlx.nn.losses"
 
 
 def _classes(call: Call) -> dict[str, Any]:
@@ -53,7 +53,8 @@ def _bce(call: Call) -> dict[str, Any]:
 
 
 def _gaussian_nll(call: Call) -> dict[str, Any]:
-    if call.inputs["var"].shape in (call.inputs["input"].shape[:-1], (*call.inputs["input"].shape[:-1], 1)):
+    shape = call.inputs["input"].shape
+    if call.inputs["var"].shape != shape and call.inputs["var"].shape in (shape[:-1], (*shape[:-1], 1)):
         raise Unsupported("mlx.nn.losses.gaussian_nll_loss takes a variance for each element")
     return {name: call.parameters[name] for name in ("full", "eps")}
 
@@ -83,20 +84,33 @@ class Native:
     names: Mapping[str, str]
     gradients: tuple[str, ...] = ("input", "target")
     more: Callable[[Call], dict[str, Any]] = lambda call: {}
-    documented: tuple[tuple[str, str], ...] = ()  # differences: the sentence, and when it matters
+    differences: tuple[Difference, ...] = ()
 
 
-POSITIVE_CLASSES = ("The ground truth values. These can be class indices or probabilities for each class.", "sum(abs(sum(target, over=C) - 1)) > 0")
-CLIPPED = (
+def _says(function: str, sentence: str, when: str = "", checks: tuple[str, ...] = ()) -> tuple[Difference, ...]:
+    return (Difference(sentence, f"{DOCUMENTATION}.{function}.html", when, checks),)
+
+
+PROBABILITIES = (
+    "If the ``targets`` are probabilities (or one-hot encoded), then the ``targets`` shape should be the same as the "
+    "``logits`` shape."
+)
+BY_AXES = _says("cross_entropy", PROBABILITIES, checks=("invalid.rank_fewer_input",))
+NORMALISED = _says("cross_entropy", "These can be class indices or probabilities for each class.")
+CLIPPED = _says(
+    "binary_cross_entropy",
     "the loss calculation clips the input probabilities (in log-space) to a minimum value of ``-100``.",
     "log(input) < -100 or log1p(-input) < -100",
 )
-LEAST_PRODUCT = (
+LEAST_PRODUCT = _says(
+    "cosine_similarity_loss",
     "eps (float, optional): The minimum value of the denominator used for numerical stability.",
     "norm(input1, over=D, p=2) < eps or norm(input2, over=D, p=2) < eps",
 )
-LEAST_VARIANCE = (r"\max\left(\text{vars}, \ \epsilon \right)", "var <= eps")
-IN_ROOT = ("Small positive constant added to the p-norm sum before taking the ``1 / p`` power.", "eps > 0")
+LEAST_VARIANCE = _says("gaussian_nll_loss", r"\max\left(\text{vars}, \ \epsilon \right)", "var <= eps")
+IN_ROOT = _says(
+    "triplet_loss", "Small positive constant added to the p-norm sum before taking the ``1 / p`` power.", "eps > 0"
+)
 
 PREDICTIONS = {"input": "predictions", "target": "targets"}
 INPUTS = {"input": "inputs", "target": "targets"}
@@ -105,23 +119,29 @@ WEIGHED = {**INPUTS, "weight": "weights"}
 TRIPLET = {"anchor": "anchors", "positive": "positives", "negative": "negatives"}
 PAIR = {"input1": "inputs1", "input2": "inputs2", "target": "targets"}
 FUNCTIONS = {
-    "bce": Native("binary_cross_entropy", WEIGHED, more=_bce, documented=(CLIPPED,)),
+    "bce": Native("binary_cross_entropy", WEIGHED, more=_bce, differences=CLIPPED),
     "bce_with_logits": Native("binary_cross_entropy", WEIGHED, more=_bce),
-    "cosine_similarity": Native("cosine_similarity_loss", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine, (LEAST_PRODUCT,)),
-    "cross_entropy": Native("cross_entropy", LOGITS, ("input",), _cross_entropy),
-    "gaussian_nll": Native("gaussian_nll_loss", {**INPUTS, "var": "vars"}, ("input", "target", "var"), _gaussian_nll, (LEAST_VARIANCE,)),
+    "cosine_similarity": Native(
+        "cosine_similarity_loss", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine, LEAST_PRODUCT
+    ),
+    "cross_entropy": Native("cross_entropy", LOGITS, ("input",), _cross_entropy, BY_AXES),
+    "gaussian_nll": Native(
+        "gaussian_nll_loss", {**INPUTS, "var": "vars"}, ("input", "target", "var"), _gaussian_nll, LEAST_VARIANCE
+    ),
     "hinge": Native("hinge_loss", INPUTS, ("input",), _hinge),
     "huber": Native("huber_loss", INPUTS, more=lambda call: {"delta": call.parameters["delta"]}),
     "kl_div": Native("kl_div_loss", INPUTS, more=_kl_div),
     "l1": Native("l1_loss", PREDICTIONS),
     "log_cosh": Native("log_cosh_loss", INPUTS),
-    "margin_ranking": Native("margin_ranking_loss", PAIR, ("input1", "input2"), lambda call: {"margin": call.parameters["margin"]}),
+    "margin_ranking": Native(
+        "margin_ranking_loss", PAIR, ("input1", "input2"), lambda call: {"margin": call.parameters["margin"]}
+    ),
     "mse": Native("mse_loss", PREDICTIONS),
     "nll": Native("nll_loss", INPUTS, ("input",), _classes),
     "nll_2d": Native("nll_loss", INPUTS, ("input",), _classes),
     "smooth_l1": Native("smooth_l1_loss", PREDICTIONS, more=lambda call: {"beta": call.parameters["beta"]}),
-    "soft_cross_entropy": Native("cross_entropy", LOGITS, more=_cross_entropy, documented=(POSITIVE_CLASSES,)),
-    "triplet_margin": Native("triplet_loss", TRIPLET, tuple(TRIPLET), _triplet, (IN_ROOT,)),
+    "soft_cross_entropy": Native("cross_entropy", LOGITS, more=_cross_entropy, differences=NORMALISED),
+    "triplet_margin": Native("triplet_loss", TRIPLET, tuple(TRIPLET), _triplet, IN_ROOT),
 }
 
 
@@ -149,9 +169,7 @@ class Adapter:
         native = FUNCTIONS.get(criterion)
         if native is None or not hasattr(losses, native.function):
             return None
-        source = f"{SOURCE}.{native.function}.html"
-        differences = tuple(Difference(sentence, source, when) for sentence, when in native.documented)
-        return Binding(f"mlx.nn.losses.{native.function}", differences, native.gradients)
+        return Binding(f"mlx.nn.losses.{native.function}", native.differences, native.gradients)
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
@@ -179,7 +197,9 @@ class Adapter:
 def _without(call: Call, **plain: Any) -> None:
     for name, value in plain.items():
         if call.parameters[name] != value:
-            raise Unsupported(f"mlx.nn.losses.{FUNCTIONS[call.criterion].function} has no {name}={call.parameters[name]!r}")
+            raise Unsupported(
+                f"mlx.nn.losses.{FUNCTIONS[call.criterion].function} has no {name}={call.parameters[name]!r}"
+            )
 
 
 def _array(array: Array) -> mx.array:
