@@ -23,7 +23,6 @@ class Given:
 
     arrays: dict[str, Array]
     others: dict[str, Any]
-    shape: tuple[int, ...] | None = None  # of losses that paddle gives an axis of size 1 more
 
 
 def _batched(call: Call, given: Given) -> None:
@@ -31,27 +30,9 @@ def _batched(call: Call, given: Given) -> None:
         raise Unsupported(f"paddle.nn.functional.{FUNCTIONS[call.criterion].function} takes a batch")
 
 
-def _classes_last(call: Call, given: Given) -> None:
-    _batched(call, given)
-    given.arrays["input"] = np.moveaxis(call.inputs["input"], min(1, call.inputs["input"].ndim - 1), -1)
-
-
-def _soft_cross_entropy(call: Call, given: Given) -> None:
-    for name in ("input", "target"):
-        given.arrays[name] = np.moveaxis(call.inputs[name], min(1, call.inputs[name].ndim - 1), -1)
-    given.others["soft_label"] = True
-    if call.parameters["reduction"] == "none":
-        given.shape = given.arrays["target"].shape[:-1]
-
-
 def _float_labels(call: Call, given: Given) -> None:
     if call.inputs["target"].dtype.kind in "iu":
         given.arrays["target"] = call.inputs["target"].astype(call.dtype)
-
-
-def _multilabel_margin(call: Call, given: Given) -> None:
-    if call.inputs["input"].ndim == call.inputs["target"].ndim == 1:
-        raise Unsupported("paddle.nn.functional.multi_label_margin_loss takes a batch")
 
 
 def _poisson_nll(call: Call, given: Given) -> None:
@@ -63,18 +44,9 @@ def _epsilon(call: Call, given: Given) -> None:
     given.others["epsilon"] = given.others.pop("eps")
 
 
-def _focal(call: Call, given: Given) -> None:
-    _without(call, "balanced", not given.others.pop("balanced"))
-
-
 def _smooth_l1(call: Call, given: Given) -> None:
     _without(call, "beta", call.parameters["beta"] == 0)
     given.others |= {"delta": given.others.pop("beta"), "is_huber": False}
-
-
-def _cosine(call: Call, given: Given) -> None:
-    _without(call, "negative", given.others.pop("negative"))
-    given.others["axis"] = -1
 
 
 @dataclass(frozen=True)
@@ -92,6 +64,17 @@ def _says(function: str, sentence: str, when: str = "", checks: tuple[str, ...] 
     return (Difference(sentence, f"{DOCUMENTATION}/{function}_en.html", when, checks),)
 
 
+ONE_LABEL = _says(
+    "cosine_embedding_loss",
+    "label (Tensor): tensor with shape: [N] or [1], 'N' means the length of input array.",
+    checks=("invalid.broadcast_target_N",),
+)
+ONE_SIZE = _says(
+    "gaussian_nll_loss",
+    "same shape as the input, or same shape as the input but with one dimension equal to 1 (to allow for "
+    "broadcasting).",
+    checks=("invalid.broadcast_target_*",),
+)
 PAIR = {"input": "input", "target": "label"}
 BOTH = ("input", "target")
 WEIGHED = {**PAIR, "weight": "weight"}
@@ -104,25 +87,16 @@ FUNCTIONS = {
     "bce_with_logits": Native(
         "binary_cross_entropy_with_logits", {**LOGITS, "weight": "weight", "pos_weight": "pos_weight"}
     ),
-    "cosine_embedding": Native("cosine_embedding_loss", VECTORS, ("input1", "input2"), _batched),
-    "cosine_similarity": Native("cosine_similarity", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine),
-    "cross_entropy": Native("cross_entropy", WEIGHED, add=_classes_last),
-    "gaussian_nll": Native("gaussian_nll_loss", {**PAIR, "var": "variance"}, (*BOTH, "var"), _epsilon),
+    "cosine_embedding": Native("cosine_embedding_loss", VECTORS, ("input1", "input2"), _batched, ONE_LABEL),
+    "gaussian_nll": Native("gaussian_nll_loss", {**PAIR, "var": "variance"}, (*BOTH, "var"), _epsilon, ONE_SIZE),
     "hinge_embedding": Native("hinge_embedding_loss", PAIR, add=_float_labels),
     "huber": Native("smooth_l1_loss", PAIR, BOTH),
     "kl_div": Native("kl_div", PAIR),
     "l1": Native("l1_loss", PAIR, BOTH),
     "margin_ranking": Native("margin_ranking_loss", RANKED, ("input1", "input2"), _float_labels),
     "mse": Native("mse_loss", PAIR, BOTH),
-    "multi_margin": Native("multi_margin_loss", WEIGHED, add=_batched),
-    "multilabel_margin": Native("multi_label_margin_loss", PAIR, add=_multilabel_margin),
-    "multilabel_soft_margin": Native("multi_label_soft_margin_loss", WEIGHED, (*BOTH, "weight")),
-    "nll": Native("nll_loss", WEIGHED, add=_batched),
-    "nll_2d": Native("nll_loss", WEIGHED),
     "poisson_nll": Native("poisson_nll_loss", PAIR, BOTH, _poisson_nll),
-    "sigmoid_focal": Native("sigmoid_focal_loss", LOGITS, add=_focal),
     "smooth_l1": Native("smooth_l1_loss", PAIR, BOTH, _smooth_l1),
-    "soft_cross_entropy": Native("cross_entropy", PAIR, add=_soft_cross_entropy),
     "soft_margin": Native("soft_margin_loss", PAIR),
     "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _epsilon),
 }
@@ -170,13 +144,11 @@ class Adapter:
         value = getattr(F, native.function)(
             **{native.names[name]: item for name, item in tensors.items()}, **given.others
         )
-        if given.shape is not None:
-            value = value.reshape(given.shape)
         found = {}
         if wrt:
             seed = None if call.cotangent is None else [paddle.to_tensor(call.cotangent, place="cpu")]
             found = dict(zip(call.wrt, paddle.grad([value], wrt, seed, allow_unused=True), strict=True))
-        given_back = {name: _restored(item.numpy(), call, name) for name, item in found.items() if item is not None}
+        given_back = {name: item.numpy() for name, item in found.items() if item is not None}
         return Output(value.numpy(), given_back)
 
 
@@ -184,12 +156,6 @@ def _without(call: Call, name: str, asked: bool) -> None:
     if asked:
         function = FUNCTIONS[call.criterion].function
         raise Unsupported(f"paddle.nn.functional.{function} has no {name}={call.parameters[name]!r}")
-
-
-def _restored(gradient: Array, call: Call, name: str) -> Array:
-    """With the class axis where the caller has it."""
-    shape = call.inputs[name].shape
-    return np.moveaxis(gradient, -1, 1) if call.criterion.endswith("cross_entropy") and len(shape) > 2 else gradient
 
 
 def _flushes_subnormals() -> bool:
