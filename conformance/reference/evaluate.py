@@ -288,8 +288,10 @@ class Evaluation:
 
 
 def _settled(n: Numbers) -> Mask:
-    """Which cases need no more digits to be judged by."""
-    done = n.certified & ~n.unsure & np.isfinite(n.tight) & np.isfinite(n.sound)
+    """Which cases need no more digits to be judged by. Whether a number is 0 has to be certain: a budget that is wider
+    than the number proves nothing, but of an exact 0."""
+    is_known = (n.error == 0) | (np.abs(n.high) > n.error)
+    done = n.certified & is_known & ~n.unsure & np.isfinite(n.tight) & np.isfinite(n.sound)
     return np.asarray(done.reshape(len(done), -1).all(axis=1))
 
 
