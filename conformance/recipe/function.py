@@ -90,6 +90,7 @@ class _Neutral:
         """All of them. What comes first depends on what is needed after it."""
         body, loss = self.body, self.names["loss"]
         domains = [line for name, domain in self.domains.items() for line in self._domain(name, domain)]
+        domains += [line for item in self.spec.params.values() if item.choices for line in _choice(item)]
         for node in self.names.values():
             if body.kinds.reaches(node):
                 body.value(node)
@@ -163,6 +164,13 @@ class _Neutral:
             return f"{self.body.axes.part(shared, item)} != {wanted}"
         misfit = f"joint_shape({item.name}.shape, {wanted}) != {wanted}"
         return misfit if "dropped" in item.broadcast else f"{item.name}.shape[:-1] != {wanted}[:-1] or {misfit}"
+
+
+def _choice(item: Param) -> Iterator[str]:
+    """An unknown reduction is found at the end, where each has its line."""
+    if item.name != "reduction":
+        yield f"if {item.name} not in {tuple(item.choices)!r}:"
+        yield f"    raise ValueError(f'there is no {item.name} {{{item.name}!r}}')"
 
 
 def _validity(item: Input) -> Node:

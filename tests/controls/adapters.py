@@ -24,6 +24,7 @@ Answers = dict[str, Array]  # "value" and the names of inputs; every array has t
 
 # Where each package of criteria has them: by module. nll_2d is nll on images.
 PLACES: Mapping[str, tuple[str, ...]] = {
+    "batches": ("npair", "nt_xent", "circle"),
     "classes": ("cross_entropy", "multi_margin", "multilabel_margin", "multilabel_soft_margin", "nll", "nll_2d"),
     "ctc": ("ctc",),
     "elementwise": (
@@ -41,6 +42,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
+    "pairs": ("triplet_margin_with_distance",),
     "pointwise": (
         "log_cosh",
         "hinge",

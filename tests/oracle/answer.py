@@ -14,6 +14,7 @@ from . import (
     criteria,
     criteria_ctc,
     criteria_labels,
+    criteria_pairs,
     criteria_pointwise,
     criteria_regions,
     criteria_scores,
@@ -36,6 +37,7 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
     **criteria_scores.FORMULAS,
     **criteria_regions.FORMULAS,
     **criteria_vectors.FORMULAS,
+    **criteria_pairs.FORMULAS,
 }
 
 

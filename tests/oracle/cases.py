@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import cases_labels, cases_pointwise, cases_real, cases_regions, cases_scores, cases_vectors
+from . import cases_labels, cases_pairs, cases_pointwise, cases_real, cases_regions, cases_scores, cases_vectors
 from .case import Case
 from .draws import Draw
 
@@ -15,6 +15,7 @@ _MAKERS = {
     **cases_scores.MAKERS,
     **cases_regions.MAKERS,
     **cases_vectors.MAKERS,
+    **cases_pairs.MAKERS,
 }
 
 CRITERIA = tuple(sorted(_MAKERS))

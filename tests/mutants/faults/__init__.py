@@ -35,6 +35,7 @@ from tests.mutants.faults import (
     soft_targets,
     sparse,
     triplet,
+    triplet_distance,
 )
 from tests.mutants.registry import MUTANTS
 
@@ -73,6 +74,7 @@ MODULES = (
     soft_targets,
     sparse,
     triplet,
+    triplet_distance,
 )
 
 __all__ = ["MODULES", "MUTANTS"]

@@ -1,0 +1,65 @@
+"""Losses of vectors that are compared with one another: norms scaled by the largest component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.controls.first.embeddings import norm, norm_slope
+from tests.controls.parts import FIRST, Answer, Array, Given, pairwise
+
+POWERS = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": np.inf}
+
+
+def distance(g: Given, first: str, second: str) -> tuple[Array, Array, Array]:
+    """The distance of two inputs, keeping the last axis, and its slopes by the one and by the other."""
+    x, y, kind = g[first], g[second], g.parameters["distance"]
+    if kind == "cosine":
+        return cosine_distance(x, y)
+    gap = x - y + g.real("eps")
+    length, slope = of_norm(gap, POWERS[kind])
+    return length, slope, -slope
+
+
+def of_norm(x: Array, p: float) -> tuple[Array, Array]:
+    if p < np.inf:
+        length = norm(x, p)
+        return length, norm_slope(x, length, p)
+    size = np.abs(x)
+    first = np.arange(x.shape[-1]) == np.argmax(size, axis=-1)[..., None]
+    return size.max(axis=-1, keepdims=True), np.where(first, np.sign(x), 0).astype(x.dtype)
+
+
+def cosine_distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """1 - cos as half the squared distance of the unit vectors."""
+    n, m = norm(x, 2), norm(y, 2)
+    u, v = x / n, y / m
+    apart = u - v
+    by_x = (apart - u * pairwise(u * apart)[..., None]) / n
+    by_y = (-apart + v * pairwise(v * apart)[..., None]) / m
+    return pairwise(apart * apart)[..., None] / 2, by_x, by_y
+
+
+def triplet_margin_with_distance(g: Given) -> Answer:
+    return of_distances(g, distance)
+
+
+def of_distances(g: Given, of: Any) -> Answer:
+    """The loss, with the distances and slopes that `of` two inputs gives."""
+    d_pos, pos_a, pos_p = of(g, "anchor", "positive")
+    d_ref, ref_a, ref_n = of(g, "anchor", "negative")
+    swapped = np.zeros(d_ref.shape, bool)
+    d_neg, alt_p, alt_n = d_ref, np.zeros_like(ref_a), np.zeros_like(ref_n)
+    if g.parameters["swap"]:
+        d_alt, alt_p, alt_n = of(g, "positive", "negative")
+        swapped = d_alt < d_ref
+        d_neg = np.where(swapped, d_alt, d_ref)
+    short = d_pos - d_neg + g.real("margin")
+    found = {
+        "anchor": pos_a - np.where(swapped, 0, ref_a),
+        "positive": pos_p - np.where(swapped, alt_p, 0),
+        "negative": -np.where(swapped, alt_n, ref_n),
+    }
+    slopes = {name: np.where(short > 0, slope, 0).astype(g.dtype) for name, slope in found.items()}
+    return FIRST.reduced(g, np.maximum(short, 0)[..., 0].astype(g.dtype), slopes)
