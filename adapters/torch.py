@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,6 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "soft_cross_entropy": ("cross_entropy", ("input", "target", "weight")),
     "soft_margin": ("soft_margin_loss", ("input",)),
     "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
-    "triplet_margin_with_distance": ("triplet_margin_with_distance_loss", ("anchor", "positive", "negative")),
 }
 
 _FUNCTIONAL = "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py"
@@ -82,14 +80,6 @@ DIFFERENCES = {
             checks=("invalid.broadcast_*", "invalid.rank_*"),
         ),
     ),
-    "triplet_margin_with_distance": (
-        Difference(
-            "eps (float, optional): Small value to avoid division by zero. Default: 1e-8",
-            "https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.cosine_similarity.html",
-            when="distance == 'cosine' and (norm(anchor, over=D, p=2) < 1e-8 or norm(positive, over=D, p=2) < 1e-8 "
-            "or norm(negative, over=D, p=2) < 1e-8)",
-        ),
-    ),
     "bce": (
         Difference(
             "BCELoss clamps its log function outputs to be greater than or equal to -100.",
@@ -107,27 +97,6 @@ REFUSALS = ("not implemented for", "is not implemented", "is not differentiable 
 
 BFLOAT16 = None if ml_dtypes is None else np.dtype(ml_dtypes.bfloat16)
 DTYPES = ("float64", "float32", *(() if BFLOAT16 is None else ("bfloat16",)), "float16")
-
-
-POWERS = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": float("inf")}
-
-
-@dataclass(frozen=True)
-class Distance:
-    """A distance as torch's documentation of its loss makes one; its `repr` is what one writes."""
-
-    kind: str
-    eps: float
-
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if self.kind == "cosine":
-            return 1.0 - F.cosine_similarity(x, y, dim=-1)
-        return F.pairwise_distance(x, y, POWERS[self.kind], self.eps)
-
-    def __repr__(self) -> str:
-        if self.kind == "cosine":
-            return "lambda x, y: 1.0 - torch.nn.functional.cosine_similarity(x, y, dim=-1)"
-        return f"torch.nn.PairwiseDistance(float('{POWERS[self.kind]}'), {self.eps!r})"
 
 
 class Adapter:
@@ -207,9 +176,6 @@ def _arguments(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
     if call.mode == "formula":
         return {name: name for name in call.inputs}, dict(call.parameters)
     named = {name: NAMES.get(call.criterion, {}).get(name, name) for name in call.inputs}
-    if "distance" in call.parameters:
-        others = {name: x for name, x in call.parameters.items() if name not in ("distance", "eps")}
-        return named, {**others, "distance_function": Distance(call.parameters["distance"], call.parameters["eps"])}
     if call.criterion != "cosine_similarity":
         return named, dict(call.parameters)
     if call.parameters["negative"]:

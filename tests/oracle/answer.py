@@ -12,6 +12,7 @@ from flint import arb, ctx
 
 from . import (
     criteria,
+    criteria_batches,
     criteria_ctc,
     criteria_labels,
     criteria_pairs,
@@ -38,6 +39,7 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
     **criteria_regions.FORMULAS,
     **criteria_vectors.FORMULAS,
     **criteria_pairs.FORMULAS,
+    **criteria_batches.FORMULAS,
 }
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import cases_labels, cases_pairs, cases_pointwise, cases_real, cases_regions, cases_scores, cases_vectors
+from . import (
+    cases_batches,
+    cases_labels,
+    cases_pairs,
+    cases_pointwise,
+    cases_real,
+    cases_regions,
+    cases_scores,
+    cases_vectors,
+)
 from .case import Case
 from .draws import Draw
 
@@ -16,6 +25,7 @@ _MAKERS = {
     **cases_regions.MAKERS,
     **cases_vectors.MAKERS,
     **cases_pairs.MAKERS,
+    **cases_batches.MAKERS,
 }
 
 CRITERIA = tuple(sorted(_MAKERS))

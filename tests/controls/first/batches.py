@@ -45,13 +45,31 @@ def among(x: Array, kept: Array) -> tuple[Array, Array]:
     return np.log(size) + np.where(np.isfinite(peak), peak, 0), np.where(size > 0, e / np.where(size > 0, size, 1), 0)
 
 
+def in_range(a: Array, p: Array, inner: Array) -> tuple[Array, Array]:
+    """The inner products of a row, and the power of two that they lack, which is 0 unless one of them overflows."""
+    sizes = np.abs(a).max(axis=-1, initial=0), np.abs(p).max(axis=(1, 2), initial=0)[:, None]
+    finite = np.isfinite(sizes[0] + 0 * sizes[1]) & np.isfinite(sizes[1])
+    beyond = finite & ~np.isfinite(inner).all(axis=-1)
+    by_a, by_p = (np.where(beyond, np.frexp(size)[1], 0) for size in sizes)
+    if not beyond.any():
+        return inner, by_a
+    small = pairwise(np.ldexp(a, -by_a[..., None])[:, :, None, :] * np.ldexp(p[:, None], -by_p[..., None, None]))
+    return np.where(beyond[..., None], small, inner).astype(a.dtype), by_a + by_p
+
+
 def npair(g: Given) -> Answer:
     a, p, of_group = g["anchor"], g["positive"], alike(g)
     count = of_group.sum(axis=-1).astype(g.dtype)
-    apart, shares = beside(products(a, p))
+    inner = products(a, p)
+    scaled, exponent = in_range(a, p, inner)
+    lead = np.ldexp(scaled - scaled.max(axis=-1, keepdims=True, initial=-np.inf), exponent[..., None])
+    apart, shares = beside(np.where(exponent[..., None] != 0, lead, scaled).astype(g.dtype))
     match = pairwise(np.where(of_group, softplus(apart), 0).astype(g.dtype)) / count
+    match = np.where(np.isfinite(scaled).all(axis=-1), match, np.nan)
     by_apart = np.where(of_group, sigmoid(apart) / count[..., None], 0).astype(g.dtype)
-    slope = pairwise(np.swapaxes(np.where(by_apart[..., None] != 0, by_apart[..., None] * shares, 0), -1, -2)) - by_apart
+    slope = (
+        pairwise(np.swapaxes(np.where(by_apart[..., None] != 0, by_apart[..., None] * shares, 0), -1, -2)) - by_apart
+    )
     return with_lengths(g, match, slope)
 
 

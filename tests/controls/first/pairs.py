@@ -31,14 +31,22 @@ def of_norm(x: Array, p: float) -> tuple[Array, Array]:
     return size.max(axis=-1, keepdims=True), np.where(first, np.sign(x), 0).astype(x.dtype)
 
 
+def in_range(x: Array) -> tuple[Array, Array]:
+    """The vectors in units of a power of two, and that power turned: the length of a subnormal one has no digits."""
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    power = np.where(np.isfinite(largest), -np.frexp(largest)[1], 0)
+    return np.ldexp(np.ldexp(x, power // 2), power - power // 2), power
+
+
 def cosine_distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
     """1 - cos as half the squared distance of the unit vectors."""
+    (x, by_x), (y, by_y) = in_range(x), in_range(y)
     n, m = norm(x, 2), norm(y, 2)
     u, v = x / n, y / m
     apart = u - v
-    by_x = (apart - u * pairwise(u * apart)[..., None]) / n
-    by_y = (-apart + v * pairwise(v * apart)[..., None]) / m
-    return pairwise(apart * apart)[..., None] / 2, by_x, by_y
+    slope_x = np.ldexp((apart - u * pairwise(u * apart)[..., None]) / n, by_x)
+    slope_y = np.ldexp((-apart + v * pairwise(v * apart)[..., None]) / m, by_y)
+    return pairwise(apart * apart)[..., None] / 2, slope_x, slope_y
 
 
 def triplet_margin_with_distance(g: Given) -> Answer:

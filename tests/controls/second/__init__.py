@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 
 from tests.controls.adapters import Written, written_in
-from tests.controls.second import batches, classes, ctc, elementwise, embeddings, pairs, pointwise, regions, scores, vectors
+from tests.controls.second import (
+    batches,
+    classes,
+    ctc,
+    elementwise,
+    embeddings,
+    pairs,
+    pointwise,
+    regions,
+    scores,
+    vectors,
+)
 
 
 class Second(Written):

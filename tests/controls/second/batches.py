@@ -23,12 +23,25 @@ def _by_first(slope: Array, y: Array) -> Array:
     return total
 
 
+def _in_range(a: Array, p: Array) -> tuple[Array, Array]:
+    """The inner products, in units of a power of two where they would overflow."""
+    inner = _products(a, p)
+    beyond = np.isfinite(a).all(axis=(1, 2)) & np.isfinite(p).all(axis=(1, 2)) & ~np.isfinite(inner).all(axis=(1, 2))
+    half = np.finfo(a.dtype).maxexp // 2 if beyond.any() else 0
+    exponent = np.where(beyond, half, 0)[:, None]
+    scaled = _products(np.ldexp(a, -exponent[..., None]), np.ldexp(p, -exponent[..., None]))
+    return np.where(beyond[:, None, None], scaled, inner), 2 * exponent
+
+
 def npair(g: Given) -> Answer:
     """By the distribution of a group, and the logarithm of softmax."""
     a, p, reg = g["anchor"], g["positive"], g.real("l2_reg")
     hit = (g["target"][:, :, None] == g["target"][:, None, :]).astype(g.dtype)
     due = hit / one_by_one(hit)[..., None]
-    log_p = log_softmax(_products(a, p))
+    inner, exponent = _in_range(a, p)
+    lead = np.ldexp(inner - inner.max(axis=-1, keepdims=True, initial=-np.inf), exponent[..., None])
+    log_p = log_softmax(lead.astype(g.dtype))
+    log_p = np.where(np.isfinite(inner).all(axis=-1, keepdims=True), log_p, np.nan)
     loss = one_by_one(np.where(due == 0, 0, -due * log_p).astype(g.dtype))
     slope = np.exp(log_p) - due
     slopes = {"anchor": _by_first(slope, p), "positive": _by_first(np.swapaxes(slope, 1, 2), a)}

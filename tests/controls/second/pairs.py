@@ -20,15 +20,27 @@ def _norm(x: Array, kind: str) -> tuple[Array, Array]:
     return length, np.where(length == 0, 0, x / length)
 
 
+def in_range(x: Array) -> tuple[Array, Array]:
+    """The vectors in units of a power of two, and that power turned: the length of a subnormal one has no digits."""
+    power = np.full((*x.shape[:-1], 1), 0)
+    for i in range(x.shape[-1]):
+        finite = np.isfinite(x[..., i, None]) & (x[..., i, None] != 0)
+        least = np.where(finite, -np.frexp(x[..., i, None])[1], 2000)
+        power = least if i == 0 else np.minimum(power, least)
+    power = np.where(power == 2000, 0, power)
+    return np.ldexp(np.ldexp(x, power // 2), power - power // 2), power
+
+
 def _distance(g: Given, first: str, second: str) -> tuple[Array, dict[str, Array]]:
     x, y, kind = g[first], g[second], g.parameters["distance"]
     if kind != "cosine":
         length, slope = _norm((x - y) + g.real("eps"), kind)
         return length, {first: slope, second: -slope}
+    (x, by_x), (y, by_y) = in_range(x), in_range(y)
     n, m = norm(x, 2), norm(y, 2)
     u, v = x / n, y / m
     cos = one_by_one(u * v)[..., None]
-    return 1 - cos, {first: (cos * u - v) / n, second: (cos * v - u) / m}
+    return 1 - cos, {first: np.ldexp((cos * u - v) / n, by_x), second: np.ldexp((cos * v - u) / m, by_y)}
 
 
 def triplet_margin_with_distance(g: Given) -> Answer:
