@@ -152,6 +152,7 @@ class _Neutral:
             if item.dtype == "int":
                 yield f"{name} = whole({name})"
             if item is anchor:
+                yield from _rank(item, {self.spec.dims[dim].kind for dim in item.shape})
                 continue
             if "without_last" in item.broadcast:
                 yield f"if {name}.ndim == {anchor.name}.ndim - 1:"
@@ -164,6 +165,13 @@ class _Neutral:
             return f"{self.body.axes.part(shared, item)} != {wanted}"
         misfit = f"joint_shape({item.name}.shape, {wanted}) != {wanted}"
         return misfit if "dropped" in item.broadcast else f"{item.name}.shape[:-1] != {wanted}[:-1] or {misfit}"
+
+
+def _rank(item: Input, kinds: set[str]) -> Iterator[str]:
+    """One axis more would be broadcast without a word, where no axis of the input may be absent or several."""
+    if kinds == {"fixed"}:
+        yield f"if {item.name}.ndim != {len(item.shape)}:"
+        yield f"    raise ValueError('{item.name} has not {len(item.shape)} axes')"
 
 
 def _choice(item: Param) -> Iterator[str]:
