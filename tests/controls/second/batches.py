@@ -26,7 +26,8 @@ def _by_first(slope: Array, y: Array) -> Array:
 def _in_range(a: Array, p: Array) -> tuple[Array, Array]:
     """The inner products, in units of a power of two where they would overflow."""
     inner = _products(a, p)
-    beyond = np.isfinite(a).all(axis=(1, 2)) & np.isfinite(p).all(axis=(1, 2)) & ~np.isfinite(inner).all(axis=(1, 2))
+    fine, finite = (np.asarray(np.isfinite(x).all(axis=(1, 2))) for x in (np.concatenate([a, p], axis=1), inner))
+    beyond = fine & ~finite
     half = np.finfo(a.dtype).maxexp // 2 if beyond.any() else 0
     exponent = np.where(beyond, half, 0)[:, None]
     scaled = _products(np.ldexp(a, -exponent[..., None]), np.ldexp(p, -exponent[..., None]))
