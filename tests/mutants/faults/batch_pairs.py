@@ -7,6 +7,7 @@ import numpy as np
 from conformance import Call, Output
 from tests.controls.first import batches as right
 from tests.controls.first.batches import alike, apart_from, pulled, turned
+from tests.controls.first.elementwise import sigmoid
 from tests.controls.parts import Answer, Array, Given
 from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean
 from tests.mutants.registry import (
@@ -178,7 +179,7 @@ def nt_xent_gradient_of_the_first(g: Given) -> Answer:
     same, heat, of = alike(g), g.real("temperature"), right.units(g["input"])
     score = right.products(of.unit, of.unit) / heat
     other, shares = right.among(score, ~same)
-    by_pair = np.where(same & apart_from(x), right.sigmoid(other - score), 0).astype(g.dtype)
+    by_pair = np.where(same & apart_from(x), sigmoid(other - score), 0).astype(g.dtype)
     by_score = ((by_pair.sum(axis=-1, keepdims=True) * shares - by_pair) / heat).astype(g.dtype)
     by_unit = pulled(by_score, of.unit)
     slope = (by_unit - of.unit * (of.unit * by_unit).sum(axis=-1, keepdims=True)) / of.length
@@ -193,7 +194,7 @@ def nt_xent_gradient_of_fixed_lengths(g: Given) -> Answer:
     same, heat, of = alike(g), g.real("temperature"), right.units(g["input"])
     score = right.products(of.unit, of.unit) / heat
     other, shares = right.among(score, ~same)
-    by_pair = np.where(same & apart_from(x), right.sigmoid(other - score), 0).astype(g.dtype)
+    by_pair = np.where(same & apart_from(x), sigmoid(other - score), 0).astype(g.dtype)
     by_score = ((by_pair.sum(axis=-1, keepdims=True) * shares - by_pair) / heat).astype(g.dtype)
     slope = (pulled(by_score + turned(by_score), of.unit) / of.length).astype(g.dtype)
     return answered(answer, **right.over_pairs(g, answer.value, slope, same & apart_from(x)).gradients)
