@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,12 @@ def cosine_distance(x: Array, y: Array) -> tuple[Array, Array, Array]:
 
 
 def triplet_margin_with_distance(g: Given) -> Answer:
-    return of_distances(g, distance)
+    if g.parameters["distance"] != "cosine":
+        return of_distances(g, distance)
+    # Slopes by two distances may both overflow though their difference has a sign: so the powers come last.
+    scaled = {name: in_range(x) for name, x in g.inputs.items()}
+    answer = of_distances(replace(g, inputs={name: x for name, (x, _) in scaled.items()}), distance)
+    return replace(answer, gradients={name: np.ldexp(a, scaled[name][1]) for name, a in answer.gradients.items()})
 
 
 def of_distances(g: Given, of: Any) -> Answer:
