@@ -48,23 +48,17 @@ def _unit(x, p, axis):
 ''',
     "_norm": '''
 def _norm(x, p, axis):
-    """The p-norm, in units of its largest component, so that no power overflows; its gradient at 0 is 0.
-
-    The norm is the sum of |x| times its own slopes, which are held: so they are the gradient as they stand, and no unit
-    that would underflow on its way through the backward pass is in it. A second derivative is not to be had of it.
-    """
+    """The p-norm, in units of its largest component, so that no power overflows; its gradient at 0 is 0."""
     size = abs(x)
     if p == 1:
         return sum(size, axis)
     if p == math.inf:
         return max(size, axis)
-    held = stop_gradient(size)
-    top = max(held, axis)
+    top = stop_gradient(max(size, axis))
     is_plain = (top > 0) & isfinite(top)
-    share = held / where(is_plain, top, 1)
-    total = where(is_plain, sum(share**p, axis), 1)
-    slope = (share / total ** (1 / p)) ** (p - 1)
-    return where(is_plain, sum(size * slope, axis), top)
+    unit = where(is_plain, top, 1)
+    total = where(is_plain, sum((size / unit) ** p, axis), 1)
+    return where(is_plain, unit * total ** (1 / p), top)
 ''',
     "_ctc_log_likelihood": '''
 def _ctc_log_likelihood(log_probs, targets, input_lengths, target_lengths, blank):
