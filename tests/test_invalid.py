@@ -417,6 +417,22 @@ def test_a_known_difference_covers_what_is_answered(tmp_path: Path) -> None:
     assert unmatched(plan) == []
 
 
+def test_of_edge_cases_it_covers_those_that_are_out_of_the_domain(tmp_path: Path) -> None:
+    witness = {"dtype": "float64", "check": "edge.target_out_of_range"}
+    _, result = with_known(tmp_path, "AnswersLabels", checks="nll/answers_labels/*/*/*/edge.*", witness=witness)
+    new = {check.check: (check.new, *check.known) for check in result.checks if check.outcome == "fails"}
+    assert new["edge.target_out_of_range"] == (None, "labels")
+    assert {"labels"} == {id_ for check in result.checks for id_ in check.known}
+
+
+def test_of_an_edge_case_that_has_a_value_it_covers_nothing(tmp_path: Path) -> None:
+    witness = {"dtype": "float64", "check": "edge.plain"}
+    _, result = with_known(tmp_path, "SignFlipped", checks="nll/*/*/*/*/edge.*", witness=witness)
+    plain = next(check for check in result.checks if check.check == "edge.plain")
+    assert plain.outcome == "fails"
+    assert (plain.new, plain.known) == ("fails", [])
+
+
 def test_one_that_is_no_longer_seen_is_stale(tmp_path: Path) -> None:
     _, result = with_known(tmp_path, "Right", checks="nll/right/*/*/*/invalid.target_*")
     assert ["no longer shows it" in text for text in result.stale] == [True]
@@ -425,7 +441,7 @@ def test_one_that_is_no_longer_seen_is_stale(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"checks": "nll/answers_labels/*/*/*/edge.*"}, "answers: any is for checks of invalid input"),
+        ({"checks": "nll/answers_labels/*/*/*/value"}, "answers: any is for checks of invalid input"),
         ({"checks": "nll/answers_labels/*/*/*/*"}, "answers: any is for checks of invalid input"),
         ({"envelope": {"answers": "some"}}, "answers"),
         ({"witness": {"dtype": "float64", "check": "invalid.absent"}}, "'invalid.absent' is no check of nll"),

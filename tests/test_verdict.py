@@ -56,6 +56,7 @@ def wanted(high: float, tight: float = 0.0, sound: float | None = None, **more: 
         overflow_other=mask("overflow_other"),
         certified=mask("certified", True),
         unsure=mask("unsure"),
+        bits=np.array([113], np.int16),
     )
 
 
@@ -245,12 +246,14 @@ def test_a_case_is_as_bad_as_its_worst_element_and_an_empty_one_agrees() -> None
         return np.array(values).reshape(2, 2)
 
     zero, no, yes = np.zeros((2, 2)), np.zeros((2, 2), bool), np.ones((2, 2), bool)
-    numbers = Numbers(array(1, 2, 3, 4), zero, zero, zero, zero, zero, zero, no, no, no, yes, no)
+    bits = np.full((2, 2), 113, np.int16)
+    numbers = Numbers(array(1, 2, 3, 4), zero, zero, zero, zero, zero, zero, no, no, no, yes, no, bits)
     found = judge(numbers, array(1, 2, 3, 5).astype(np.float32), FORMATS["float32"])
     assert found.worst().tolist() == [AGREES, FAILS]
     assert worst_element(found, 1) == (1,)
     none, never = np.zeros((2, 0)), np.zeros((2, 0), bool)
-    numbers = Numbers(none, none, none, none, none, none, none, never, never, never, never, never)
+    bits = np.zeros((2, 0), np.int16)
+    numbers = Numbers(none, none, none, none, none, none, none, never, never, never, never, never, bits)
     empty = judge(numbers, none.astype(np.float32), FORMATS["float32"])
     assert empty.worst().tolist() == [AGREES, AGREES]
     assert worst_element(empty, 0) == ()

@@ -16,7 +16,7 @@ from conformance.formula.tape import Tape
 from conformance.reference.arbs import Arbs, exact
 from conformance.reference.ball import Ball
 from conformance.reference.formats import FORMATS
-from conformance.reference.quad import quad
+from conformance.reference.quad import BINARY128, Kind
 from conformance.reference.reductions import Balls
 
 LAYOUT = {"N": 30, "C": 4, "J": 4}
@@ -80,11 +80,12 @@ TREES: tuple[Tree, ...] = (
 )
 
 
-def evaluated(item: Tree, seed: int = 0) -> Iterator[tuple[str, Ball, list[arb]]]:
-    """The value and each gradient of a tree, in balls of binary128 and in `arb` at the precision that is set."""
+def evaluated(item: Tree, kind: Kind = BINARY128, seed: int = 0) -> Iterator[tuple[str, Ball, list[arb]]]:
+    """The value and each gradient of a tree, in balls of a kind and in `arb` at the precision that is set."""
     inputs, root = _inputs(item, seed), parse_expression(item.text)
     wrt = sorted(names_in(root) & {"x", "y"})
-    fast = _tape(Balls(FORMATS["float64"], 1 + len(LAYOUT)), {name: Ball(quad(a)) for name, a in inputs.items()})
+    balls = Balls(FORMATS["float64" if kind is BINARY128 else "float32"], 1 + len(LAYOUT), kind=kind)
+    fast = _tape(balls, {name: Ball(kind.of(a)) for name, a in inputs.items()})
     slow = _tape(Arbs(1 + len(LAYOUT)), {name: exact(array) for name, array in inputs.items()})
     yield "value", fast.term(root).data, slow.term(root).data.ravel().tolist()
     right = slow.gradients(root, wrt)

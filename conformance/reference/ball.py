@@ -1,4 +1,4 @@
-"""Balls: binary128 arrays with bounds on the error, once for binary128 itself and once for the dtype being judged."""
+"""Balls: arrays with bounds on the error, once for their own kind of numbers and once for the dtype being judged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Axes, Mask
-from conformance.reference.quad import BOUND, Bound, Quad, is_power, magnitude, once
+from conformance.reference.quad import Bound, Quad, is_power, magnitude, once
 
 Hull = tuple[Bound, Bound]
 Flags = NDArray[np.uint8]
@@ -22,14 +22,14 @@ class Ball:
     """An array and how far off it may be.
 
     Attributes:
-        x: the numbers, in binary128.
-        b: absolute error bounds, with one more axis in front: [0] of binary128, [1] of a sound implementation in the
-            dtype; None: exact in both.
+        x: the numbers, in binary128 or float64.
+        b: absolute error bounds, with one more axis in front: [0] of these numbers, [1] of a sound implementation in
+            the dtype; None: exact in both.
         h: how far below and above x a choice at a kink may lie (None: there is no choice). Not an error: c never
             multiplies it.
         flags: OVER where an intermediate may pass the dtype's largest number, OTHER where it has the other sign (a term
-            of a sum), UNSURE where binary128 cannot tell which branch of a kink is taken, BEYOND where an infinity or
-            NaN may be binary128's own doing (None: nowhere).
+            of a sum), UNSURE where the numbers cannot tell which branch of a kink is taken, BEYOND where an infinity or
+            NaN may be their own doing (None: nowhere).
         loose: the largest magnitude that the same multiplications and divisions may pass in another order: factors
             below 1 do not count. None: not tracked, or |x| and its error.
     """
@@ -84,7 +84,7 @@ class Ball:
 
     def bound(self) -> Bound:
         """`b`, zeros where it is exact."""
-        return np.zeros((2,) + (1,) * self.x.ndim, dtype=BOUND) if self.b is None else self.b
+        return np.zeros((2,) + (1,) * self.x.ndim) if self.b is None else self.b
 
 
 def either(*flags: Flags | None) -> Flags | None:
@@ -119,7 +119,7 @@ def over_axes(x: Ball, axes: Axes) -> Flags | None:
 def parts(h: Hull | None, ndim: int) -> Hull:
     """A hull's two halves, zeros where there is none."""
     if h is None:
-        zero = np.zeros((1,) * ndim, dtype=BOUND)
+        zero = np.zeros((1,) * ndim)
         return zero, zero
     return h
 
@@ -144,7 +144,8 @@ def hull_product(x: Ball, y: Ball) -> Hull | None:
     low, high = corners[0], corners[0]
     for corner in corners[1:]:
         low, high = np.minimum(low, corner), np.maximum(high, corner)
-    return np.maximum(-_unknown(low), 0), np.maximum(_unknown(high), 0)
+    is_open = (xl > 0) | (xh > 0) | (yl > 0) | (yh > 0)
+    return np.maximum(-_unknown(low, is_open), 0), np.maximum(_unknown(high, is_open), 0)
 
 
 def hull_quotient(x: Ball, y: Ball) -> Hull | None:
@@ -153,7 +154,8 @@ def hull_quotient(x: Ball, y: Ball) -> Hull | None:
         return None
     low, high = x.h[0] / y.m, x.h[1] / y.m
     back = np.signbit(y.x)
-    return _unknown(np.where(back, high, low)), _unknown(np.where(back, low, high))
+    is_open = (x.h[0] > 0) | (x.h[1] > 0)
+    return _unknown(np.where(back, high, low), is_open), _unknown(np.where(back, low, high), is_open)
 
 
 def hull_sum(x: Ball, y: Ball, sign: int) -> Hull | None:
@@ -164,6 +166,6 @@ def hull_sum(x: Ball, y: Ball, sign: int) -> Hull | None:
     return (xl + yl, xh + yh) if sign > 0 else (xl + yh, xh + yl)
 
 
-def _unknown(h: Bound) -> Bound:
-    """A hull that arithmetic could not bound (0·∞) is unbounded, unless nothing was open there."""
-    return np.where(np.isnan(h), np.inf, h).astype(BOUND)
+def _unknown(h: Bound, is_open: Mask) -> Bound:
+    """A hull that arithmetic could not bound (0·∞) is unbounded, unless nothing was open there: then it is none."""
+    return np.where(np.isnan(h), np.where(is_open, np.inf, 0.0), h)

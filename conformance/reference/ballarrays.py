@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,37 +11,62 @@ from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Mask
 from conformance.formula.arrays import positions
-from conformance.reference.ball import Ball, parts
+from conformance.reference.ball import BEYOND, Ball, flagged, parts
 from conformance.reference.formats import Format
-from conformance.reference.quad import BOUND, UNIT, Bound, quad
+from conformance.reference.quad import BINARY128, Bound, Kind
 
-OWN_UNDERFLOW = -16200  # 2 to this: binary128 ends later, but the long double that holds the bounds ends at 2^-16445
+
+class OutOfReach(ArithmeticError):
+    """A number that decides which branch is taken is beyond the kind of numbers."""
 
 
 class BallArrays:
     """Balls of one format and rank as arrays; `ElementwiseBalls` computes with them."""
 
-    def __init__(self, fmt: Format, rank: int, *, flushes_subnormals: bool = False, reorders: bool = False) -> None:
+    def __init__(
+        self,
+        fmt: Format,
+        rank: int,
+        *,
+        kind: Kind = BINARY128,
+        flushes_subnormals: bool = False,
+        reorders: bool = False,
+    ) -> None:
         self.format = fmt
+        self.kind = kind
         self.rank = rank
         self.flushes = flushes_subnormals
         tiny = fmt.min_normal if flushes_subnormals else fmt.tiny
-        self.u = self._pair(UNIT, fmt.unit)
+        self.u = self._pair(kind.unit, fmt.unit)
         self.tiny = self._pair(0.0, tiny)
-        self.tiny[0] = np.ldexp(np.ones((), BOUND), OWN_UNDERFLOW)
+        self.tiny[0] = np.ldexp(np.ones((), kind.bound), kind.underflow)
         self.min_normal = float(fmt.min_normal)
         self.max_finite = float(fmt.max)
         self.reorders = reorders  # track what other orders of multiplication may reach
         self.largest = 0.0  # the largest magnitude so far
+        self._constants: dict[tuple[float, float], Ball] = {}
 
     def _pair(self, first: float, second: float) -> Bound:
-        return np.array([first, second]).astype(BOUND).reshape((2,) + (1,) * self.rank)
+        return np.array([first, second]).astype(self.kind.bound).reshape((2,) + (1,) * self.rank)
 
     def constant(self, value: float, *, exact: bool = True) -> Ball:
-        x = quad(np.full((1,) * self.rank, value))
-        if float(np.ldexp(np.frexp(value)[0], self.format.digits)).is_integer() or not np.isfinite(value):
-            return Ball(x)
-        return Ball(x, self._pair(0.0, max(self.format.unit * abs(value), self.format.tiny / 2)))
+        key = value, math.copysign(1.0, value)
+        if key not in self._constants:
+            self._constants[key] = self.column([value])
+        return self._constants[key]
+
+    def column(self, values: Sequence[float]) -> Ball:
+        numbers = np.reshape(np.asarray(values, np.float64), (-1,) + (1,) * (self.rank - 1))
+        m, fmt = np.abs(numbers), self.format
+        reach = self.kind.reach
+        is_beyond = None if reach is None else np.isfinite(m) & (m > 0) & ((m > reach) | (m < 1 / reach))
+        flags = flagged(is_beyond, BEYOND)
+        cut = np.ldexp(np.frexp(m)[0], fmt.digits)
+        is_rounded = np.isfinite(m) & (np.floor(cut) != cut)
+        if not is_rounded.any():
+            return Ball(self.kind.of(numbers), flags=flags)
+        off = np.where(is_rounded, np.maximum(fmt.unit * m, fmt.tiny / 2), 0)
+        return Ball(self.kind.of(numbers), np.stack([np.zeros_like(off), off]).astype(self.kind.bound), flags=flags)
 
     def shape(self, x: Ball) -> tuple[int, ...]:
         return x.x.shape
@@ -67,10 +93,10 @@ class BallArrays:
         return Ball(np.where(mask, x.x, y.x), b, h, flags, loose)
 
     def index(self, axis: int, size: int) -> Ball:
-        return Ball(quad(positions(axis, size, self.rank)))
+        return Ball(self.kind.of(positions(axis, size, self.rank)))
 
     def whole(self, array: NDArray[np.int64]) -> Ball:
-        return Ball(quad(array))
+        return Ball(self.kind.of(array))
 
     def integers(self, x: Ball) -> NDArray[np.int64]:
         whole: NDArray[np.int64] = x.x.astype(np.float64).astype(np.int64)

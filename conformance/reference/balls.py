@@ -30,12 +30,12 @@ from conformance.reference.ball import (
     opposed,
     parts,
 )
-from conformance.reference.ballarrays import BallArrays
+from conformance.reference.ballarrays import BallArrays, OutOfReach
 from conformance.reference.formats import ULPS
 from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, signs, sum_is_exact
-from conformance.reference.quad import QUAD, ZERO, Bound, Quad, magnitude, quad
+from conformance.reference.quad import Bound, Quad, magnitude
 
-SAFETY = 16.0  # on binary128's own bound: its elementary functions are measured within 0.75 ulp, not proven
+SAFETY = 16.0  # on the numbers' own bound: binary128's elementary functions are measured within 0.75 ulp, not proven
 
 
 class ElementwiseBalls(BallArrays):
@@ -51,11 +51,12 @@ class ElementwiseBalls(BallArrays):
         exact: Mask | None = None,
         keeps: Callable[[], Mask] | None = None,
         poles: Mask | None = None,
+        alive: Callable[[], Mask] | None = None,
     ) -> Ball:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself, nothing
         where it is `exact` (in both formats, or by format with an axis in front). Where it `keeps` multiples of the
-        smallest number such, a result below the normal numbers is exact, unless subnormals are flushed. An infinite
-        result of finite numbers is one where `poles`.
+        smallest number such, a result below the normal numbers is exact, unless subnormals are flushed. A result of 0
+        that is `alive` has vanished below them. An infinite result of finite numbers is one where `poles`.
         """
         flags = either(*(arg.flags for arg in args))
         z = Ball(x, None)
@@ -67,8 +68,10 @@ class ElementwiseBalls(BallArrays):
         top = rough.max(initial=0)
         if not (rough.min(initial=top) > self.min_normal and top <= self.max_finite / 2):
             top = m.max(initial=0)
-            b, flags = self._extremes(m, b, flags, None if self.flushes else keeps)
+            b, flags = self._extremes(m, b, flags, None if self.flushes else keeps, alive)
             flags = either(flags, _beyond(m, args, poles))
+            if self.kind.reach is not None and not top <= self.kind.reach:
+                flags = either(flags, flagged(np.isfinite(m) & (m > self.kind.reach), BEYOND))
         if loose is not None:
             loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
@@ -78,22 +81,23 @@ class ElementwiseBalls(BallArrays):
             self.largest = max(self.largest, float(min(finite, 1e308)))
         return z.having(b, None, flags, loose)
 
-    def _vanished(self, z: Ball, alive: Callable[[], Mask]) -> Ball:
-        """z with binary128's own underflow where it is 0 and yet `alive` (in the dtype it is 0 all the more)."""
-        if z.m.all():
-            return z
-        gone = (z.m == 0) & alive()
-        if not gone.any():
-            return z
-        own = np.stack([gone * self.tiny[0], 0 * z.m])
-        return Ball(z.x, own if z.b is None else z.b + own, z.h, z.flags, z.loose)
-
     def _extremes(
-        self, m: Bound, b: Bound | None, flags: Flags | None, keeps: Callable[[], Mask] | None
+        self,
+        m: Bound,
+        b: Bound | None,
+        flags: Flags | None,
+        keeps: Callable[[], Mask] | None,
+        alive: Callable[[], Mask] | None,
     ) -> tuple[Bound | None, Flags | None]:
-        small = (m < self.min_normal) & (m > 0)
+        small = m < self.min_normal
+        if not m.all():
+            some = m > 0 if alive is None else (m > 0) | alive()
+            small &= some if b is None else some | (b[0] > 0)
         if keeps is not None and small.any():
             small &= ~keeps()
+            if self.kind.reach is not None:  # below, the numbers themselves are taken to be off, whatever keeps them
+                lost = (m > 0) & (m < 1 / self.kind.reach) & ~small
+                b = _own(lost, self.tiny[0]) if b is None else b + _own(lost, self.tiny[0])
         if small.any():
             added = np.where(small, self.tiny, 0)
             b = added if b is None else b + added
@@ -135,8 +139,16 @@ class ElementwiseBalls(BallArrays):
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
-        z = self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact, keeps=lambda: x.doubles | y.doubles)
-        z = self._vanished(z, lambda: _alive(x) & _alive(y))
+        z = self.ball(
+            x.x * y.x,
+            _sane(b),
+            (x, y),
+            1.0,
+            loose,
+            exact,
+            keeps=lambda: x.doubles | y.doubles,
+            alive=lambda: _alive(x) & _alive(y),
+        )
         return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
@@ -149,8 +161,8 @@ class ElementwiseBalls(BallArrays):
             b = (x.bound() + (x.reach / y.m) * y.b) / room
             b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        q = self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles)
-        q = self._vanished(q, lambda: _alive(x) & np.isfinite(y.m))
+        alive = lambda: _alive(x) & np.isfinite(y.m)  # noqa: E731
+        q = self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles, alive=alive)
         return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:
@@ -167,12 +179,19 @@ class ElementwiseBalls(BallArrays):
         z = FUNCTIONS[name](x.x)
         b = None if x.b is None else _sane(VARIATIONS[name](x, magnitude(z), x.b))
         poles = x.bound()[0] == 0 if name in {"log", "log1p"} else None
-        done = self.ball(z, b, (x,), ULPS[name], keeps=_always if name == "abs" else None, poles=poles)
-        return self._vanished(done, lambda: np.isfinite(x.m)) if name in POSITIVE else done
+        keeps = _always if name == "abs" else None
+        alive = (lambda: np.isfinite(x.m)) if name in POSITIVE else None
+        return self.ball(z, b, (x,), ULPS[name], keeps=keeps, poles=poles, alive=alive)
+
+    def _decide(self, *args: Ball) -> None:
+        """Raises `OutOfReach` if these are to decide something, and left the range of a narrow kind of numbers."""
+        if self.kind.reach is not None and any(x.flags is not None and (x.flags & BEYOND).any() for x in args):
+            raise OutOfReach
 
     def sign(self, x: Ball) -> Ball:
+        self._decide(x)
         near = x.m <= C * np.sum(x.bound(), axis=0)
-        value = Ball(quad(np.sign(x.x.astype(np.float64))) if x.m.min(initial=1.0) > 1e-290 else signs(x.x))
+        value = Ball(self.kind.of(np.sign(x.x.astype(np.float64))) if x.m.min(initial=1.0) > 1e-290 else signs(x.x))
         if not near.any():
             return value
         s, own = value.signed, SAFETY * x.bound()[0]
@@ -181,10 +200,11 @@ class ElementwiseBalls(BallArrays):
 
     def _gap(self, x: Ball, y: Ball) -> tuple[Bound, Bound | float]:
         room = 0.0 if x.b is None and y.b is None else C * np.sum(x.bound() + y.bound(), axis=0)
-        is_nothing = y.x.size == 1 and (y.x == ZERO).all()
+        is_nothing = y.x.size == 1 and (y.x == 0.0).all()
         return (x.m if is_nothing else magnitude(x.x - y.x)), room
 
     def compare(self, op: str, x: Ball, y: Ball) -> Cond:
+        self._decide(x, y)
         true = COMPARE[op](x.x, y.x)
         if x.b is None and y.b is None:
             return Cond(true)
@@ -192,10 +212,12 @@ class ElementwiseBalls(BallArrays):
         near = (gap <= room) & (room > 0)
         if not near.any():
             return Cond(true)
-        unsure = near & (gap <= SAFETY * (x.bound() + y.bound())[0])
+        own = SAFETY * (x.bound() + y.bound())[0]
+        unsure = near & (gap <= own) & (own > 0)
         return Cond(true, near, unsure if unsure.any() else None)
 
     def tie(self, x: Ball, y: Ball) -> Cond:
+        self._decide(x, y)
         gap, room = self._gap(x, y)
         near = gap <= room
         if not near.any():
@@ -227,7 +249,7 @@ class ElementwiseBalls(BallArrays):
         return Ball(z.x, np.where(widen, wide, z.bound()), None, either(z.flags, x.flags, y.flags), z.loose)
 
     def gate(self, cond: Cond, g: Ball) -> Ball:
-        nothing = Ball(np.zeros((1,) * self.rank).astype(QUAD))
+        nothing = self.constant(0.0)
         z = self.select(cond.true, g, nothing)
         if cond.open is None:
             return z
@@ -243,7 +265,7 @@ class ElementwiseBalls(BallArrays):
 
 
 def _beyond(m: Bound, args: tuple[Ball, ...], poles: Mask | None) -> Flags | None:
-    """BEYOND where a result may be infinite only because binary128 is too narrow or off (of finite arguments, and at no
+    """BEYOND where a result may be infinite only because its kind is too narrow or off (of finite arguments, and at no
     pole), or NaN only because an argument is off."""
     if np.isfinite(m).all() or not args[0].x.ndim:
         return None
@@ -256,7 +278,7 @@ def _beyond(m: Bound, args: tuple[Ball, ...], poles: Mask | None) -> Flags | Non
 
 
 def _alive(x: Ball) -> Mask:
-    """Where x may be other than 0, by binary128."""
+    """Where x may be other than 0, by its own error."""
     alive: Mask = x.m > 0 if x.b is None else (x.m > 0) | (x.b[0] > 0)
     return alive
 
@@ -264,6 +286,11 @@ def _alive(x: Ball) -> Mask:
 def _always() -> Mask:
     """Sums, and magnitudes, of multiples of a number are multiples of it."""
     return np.ones((), bool)
+
+
+def _own(mask: Mask, error: Bound) -> Bound:
+    """An error of the numbers' own where `mask` holds."""
+    return np.stack(np.broadcast_arrays(mask * error, 0.0))
 
 
 def _added(x: Ball, y: Ball) -> Bound | None:

@@ -97,7 +97,7 @@ def _sentence(stack: Stack, k: int, output: str, place: tuple[int, ...], n: Numb
     where = f"{what}[{', '.join(map(str, place))}]" if place else what
     return (
         f"the reference contradicts itself: {where} of {stack.criterion} in {stack.dtype}, case {stack[k].hash}, is "
-        f"{float(n.high[at])!r} + {float(n.low[at])!r} +/- {float(n.error[at])!r} in binary128, and "
+        f"{float(n.high[at])!r} + {float(n.low[at])!r} +/- {float(n.error[at])!r} in {n.bits[at]} bits, and "
         f"{ball.str(40, radius=True)} in {BITS} bits. This is a fault of the suite and says nothing of a framework; "
         f"please report it with this sentence, the command and the seed."
     )

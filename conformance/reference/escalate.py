@@ -114,7 +114,7 @@ def _projected(tape: Tape, modulo: Modulo, g: NDArray[Any]) -> NDArray[Any]:
 def _filled(n: Numbers, balls: NDArray[Any], doubtful: Mask, bits: int) -> tuple[Numbers, Mask]:
     high, low, error = np.array(n.high), np.array(n.low), np.array(n.error)
     certified, unsure = np.array(n.certified), np.array(n.unsure)
-    width = np.zeros(n.high.shape, np.int16) if n.bits is None else np.array(n.bits)
+    width = np.array(n.bits)
     left = doubtful.copy()
     for place in zip(*np.nonzero(doubtful), strict=True):
         ball = balls[place]

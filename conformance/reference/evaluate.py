@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,12 @@ from conformance.formula import Node
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.ball import Ball
+from conformance.reference.ballarrays import OutOfReach
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS
-from conformance.reference.numbers import Float, Numbers, half_ulp, numbers_of
+from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, numbers_of, with_cases
 from conformance.reference.projection import Projection
-from conformance.reference.quad import magnitude, quad
+from conformance.reference.quad import BINARY64, BINARY128, magnitude
 from conformance.reference.reductions import Balls
 from conformance.reference.undefined import without_derivative
 from conformance.spec.layout import match
@@ -148,53 +148,99 @@ def _numbers_of(spec: Spec, name: str, value: Any) -> NDArray[Any]:
 
 
 def evaluate_stack(
-    spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subnormals: bool = False, project: bool = False
+    spec: Spec,
+    stack: Stack,
+    wrt: Sequence[str],
+    *,
+    flushes_subnormals: bool = False,
+    project: bool = False,
+    quickly: bool = False,
 ) -> dict[str, Numbers]:
     """The numbers of every output, "value" and each name in `wrt`, for all cases of `stack` at once.
 
     With `project`, gradients that are defined up to multiples of a direction (`spec.modulo`) come without that part,
-    and say how to take it out of an answer.
+    and say how to take it out of an answer. `quickly`: see `Evaluation`.
     """
-    return Evaluation(spec, stack, wrt, flushes_subnormals=flushes_subnormals, project=project).numbers()
+    options = {"flushes_subnormals": flushes_subnormals, "project": project, "quickly": quickly}
+    return Evaluation(spec, stack, wrt, **options).numbers()
 
 
 class Evaluation:
     """A stack under evaluation: the formula first, and its forms on the same tapes when they are asked for.
 
+    It is evaluated in binary128. For a dtype with far fewer digits than float64 has, and `quickly`, it is evaluated in
+    float64, which is many times as fast, with the same bounds beside each number; and those cases in binary128 after
+    all of which a number is not certified, or a choice of a branch unsure. No number that came near the ends of
+    float64's range is certified.
+
     Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
-    implementation, or binary128, may be on the other one. What that makes of a result is an error of it. So there is a
-    tape for each side of the joints.
+    implementation, or the reference's numbers, may be on the other one. What that makes of a result is an error of it.
+    So there is a tape for each side of the joints.
     """
 
     def __init__(
-        self, spec: Spec, stack: Stack, wrt: Sequence[str], *, flushes_subnormals: bool = False, project: bool = False
+        self,
+        spec: Spec,
+        stack: Stack,
+        wrt: Sequence[str],
+        *,
+        flushes_subnormals: bool = False,
+        project: bool = False,
+        quickly: bool = False,
     ) -> None:
         self._spec, self._stack, self._wrt = spec, stack, tuple(wrt)
         self._flushes, self._project = flushes_subnormals, project
+        # A projection of answers is to add nothing to the error.
+        is_enough = stack.dtype != "float64" and not (project and spec.modulo)
+        self._kind = BINARY64 if quickly and is_enough else BINARY128
+        self._left: dict[bytes, Evaluation] = {}  # of the cases that float64 is not enough for
         # Near overflow it matters in which order factors are multiplied, and every order is sound. Narrow formats are
         # nearly always near it; of the others, it shows when a first pass meets large numbers.
         self._near = FORMATS[stack.dtype].max ** NEAR_OVERFLOW
         self._start(reorders=self._near < NARROW)
 
-    @cached_property
     def _inputs(self) -> Mapping[str, Ball]:
         spec, stack = self._spec, self._stack
-        return {name: Ball(quad(full_rank(spec, stack.layout, name, a))) for name, a in stack.inputs.items()}
+        return {name: Ball(self._kind.of(full_rank(spec, stack.layout, name, a))) for name, a in stack.inputs.items()}
 
-    @cached_property
-    def _cotangent(self) -> Term | None:
+    def _seed(self) -> Term | None:
         given = full_cotangent(self._spec, self._stack)
-        return None if given is None else Term(Ball(quad(given)))
+        return None if given is None else Term(Ball(self._kind.of(given)))
 
     def _start(self, *, reorders: bool) -> None:
         stack = self._stack
         rank = rank_of(self._spec, stack.layout)
-        self._balls = Balls(FORMATS[stack.dtype], rank, flushes_subnormals=self._flushes, reorders=reorders)
+        fmt = FORMATS[stack.dtype]
+        self._balls = Balls(fmt, rank, kind=self._kind, flushes_subnormals=self._flushes, reorders=reorders)
+        self._given, self._cotangent = self._inputs(), self._seed()
         self._tapes: dict[str, Tape] = {}
         self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
 
     def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
         """The numbers; without `forms`, the sound budget is the formula's alone."""
+        if self._kind is BINARY128:
+            return self._found(forms)
+        try:
+            found = self._found(forms)
+        except OutOfReach:
+            left = np.arange(len(self._stack))
+            return self._in_binary128(left).numbers(forms=forms)
+        left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
+        if not left.size:
+            return found
+        others = self._in_binary128(left).numbers(forms=forms)
+        return {name: with_cases(n, left, others[name]) for name, n in found.items()}
+
+    def _in_binary128(self, cases: NDArray[np.int64]) -> Evaluation:
+        """Some of the cases, evaluated with all digits."""
+        key = cases.tobytes()
+        if key not in self._left:
+            part = self._stack if len(cases) == len(self._stack) else self._stack.only(cases)
+            options = {"flushes_subnormals": self._flushes, "project": self._project}
+            self._left[key] = Evaluation(self._spec, part, self._wrt, **options)
+        return self._left[key]
+
+    def _found(self, forms: bool) -> dict[str, Numbers]:
         spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
         roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms if forms)]
         with np.errstate(all="ignore"):
@@ -210,7 +256,7 @@ class Evaluation:
 
     def _evaluated(self, root: Node) -> dict[str, Ball]:
         found = self._on_side("", root)
-        for row, beyond in enumerate(("unsure", "open")):  # the errors of binary128, of the dtype
+        for row, beyond in enumerate(("unsure", "open")):  # the errors of the numbers, of the dtype
             if beyond in self._tapes[""].joined:
                 there = self._on_side(beyond, root)
                 found = {name: _reaching(ball, there[name], row) for name, ball in found.items()}
@@ -218,7 +264,7 @@ class Evaluation:
 
     def _on_side(self, beyond: str, root: Node) -> dict[str, Ball]:
         if beyond not in self._tapes:
-            self._tapes[beyond] = make_tape(self._spec, self._stack, self._balls, self._inputs, beyond)
+            self._tapes[beyond] = make_tape(self._spec, self._stack, self._balls, self._given, beyond)
         tape = self._tapes[beyond]
         gradients = tape.gradients(root, self._wrt, self._cotangent)
         return {"value": tape.term(root).data, **{name: term.data for name, term in gradients.items()}}
@@ -235,10 +281,16 @@ class Evaluation:
             balls = [outputs[0][name], *forms]
             if name in projections:
                 balls = [projections[name].of_ball(ball) for ball in balls]
-            found[name] = numbers_of(balls, shapes[name], FORMATS[stack.dtype])
+            found[name] = numbers_of(balls, shapes[name], FORMATS[stack.dtype], self._kind)
         for name, projection in projections.items():
             found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
         return _defined(spec, stack, tape, found, shapes)
+
+
+def _settled(n: Numbers) -> Mask:
+    """Which cases need no more digits to be judged by."""
+    done = n.certified & ~n.unsure & np.isfinite(n.tight) & np.isfinite(n.sound)
+    return np.asarray(done.reshape(len(done), -1).all(axis=1))
 
 
 def _reaching(ball: Ball, other: Ball, row: int) -> Ball:

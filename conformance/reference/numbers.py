@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from conformance.cases.bind import Shapes
 from conformance.reference.ball import BEYOND, OTHER, OVER, UNSURE, Ball, C, Flags, either, hull_from, parts
 from conformance.reference.balls import SAFETY
 from conformance.reference.formats import FORMATS, Format
-from conformance.reference.quad import BOUND, Bound, split
+from conformance.reference.quad import BINARY128, Bound, Kind, split
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+SHARE = 2.0**-10  # of a budget, that the reference's own error may take
 # from an answer: its projection as high + low, and the multiple of the direction that was taken out
 Modulus = Callable[[Float], tuple[Float, Float, Float]]
 
@@ -40,15 +41,32 @@ class Numbers:
     overflow_sound: Mask  # … or of one of its forms
     overflow_other: Mask  # … towards the infinity of the other sign
     certified: Mask
-    unsure: Mask  # which branch of a kink is taken is beyond binary128; the interval of choices holds them all
+    unsure: Mask  # which branch of a kink is taken is beyond the digits; the interval of choices holds them all
 
+    bits: NDArray[np.int16]  # of what gave the number: 53 float64, 113 binary128, more `arb`
     modulo: Modulus | None = None  # how an answer is projected before it is compared
-    bits: NDArray[np.int16] | None = None  # of `arb`, where it gave the number; 0 or None: binary128 did
 
     @property
     def doubtful(self) -> Mask:
         """Which numbers are not certified, or may be off by more than a thousandth of an ulp of float64."""
         return (self.error > ulp(self.high, FORMATS["float64"]) * 2.0**-10) | self.unsure | ~self.certified
+
+
+def of_cases(n: Numbers, cases: slice) -> Numbers:
+    """The numbers of some of the cases."""
+    return replace(n, **{name: array[cases] for name, array in _arrays(n).items()})
+
+
+def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers:
+    """The numbers, those of some cases replaced by `others`."""
+    changed: dict[str, Any] = {name: np.array(array) for name, array in _arrays(n).items()}
+    for name, array in changed.items():
+        array[cases] = getattr(others, name)
+    return replace(n, **changed)
+
+
+def _arrays(n: Numbers) -> dict[str, Any]:
+    return {item.name: getattr(n, item.name) for item in fields(n) if item.name != "modulo"}
 
 
 def ulp(x: Float, fmt: Format) -> Float:
@@ -64,8 +82,12 @@ def half_ulp(x: Float, fmt: Format) -> Float:
     return np.nan_to_num(ulp(x, fmt)) / 2
 
 
-def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
-    """The numbers of an output from its balls: the formula's, and those of the forms."""
+def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format, kind: Kind = BINARY128) -> Numbers:
+    """The numbers of an output from its balls: the formula's, and those of the forms.
+
+    Certified is what is off by no more than an ulp of float64 or 2⁻¹⁰ of its budget for float64; what was computed in
+    float64 has no such digits, and may be off by 2⁻¹⁰ of the budget of the dtype, its last rounding included.
+    """
     formula = balls[0]
 
     def shaped(array: Any) -> Any:
@@ -81,13 +103,17 @@ def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format) -> Numbers:
         more = hull_from(formula, form)
         below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
         flags = either(flags, form.flags)
-    error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # binary128 cannot say how far off it is
-    of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
-    certified = np.isfinite(error) & ((error <= of_float64 * 2.0**-10) | (error <= ulp(high, FORMATS["float64"])))
+    error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # nothing says how far off it is
+    if kind is BINARY128:
+        of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
+        small = (error <= of_float64 * SHARE) | (error <= ulp(high, FORMATS["float64"]))
+    else:
+        small = error <= (C * formula.bound()[1] + half_ulp(high, fmt)) * SHARE
+    certified = np.isfinite(error) & small
     certified |= ~np.isfinite(high) & (error == 0)
     arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
     masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
-    return Numbers(*(shaped(array) for array in (*arrays, *masks)))
+    return Numbers(*(shaped(array) for array in (*arrays, *masks, np.int16(kind.bits))))
 
 
 def _has(flags: Flags | None, flag: np.uint8) -> Mask:
@@ -95,6 +121,8 @@ def _has(flags: Flags | None, flag: np.uint8) -> Mask:
 
 
 def _up(bound: Bound) -> Float:
-    """A bound in float64, rounded up."""
-    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)  # what no bound is known for
-    return np.where(rounded.astype(BOUND) < bound, np.nextafter(rounded, np.inf), rounded)
+    """A bound in float64, rounded up; infinite where none is known."""
+    if bound.dtype == np.float64:
+        return np.where(np.isnan(bound), np.inf, bound)
+    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)
+    return np.where(rounded < bound, np.nextafter(rounded, np.inf), rounded)

@@ -27,9 +27,9 @@ class Projection:
         self.axes = tape.axes_named(modulo.over)
         p: Ball = tape.term(modulo.direction).data
         size = total(p.x, self.axes)
-        self.has_any = (size > quad(0.0)) & (size < quad(2.0) ** quad(MOST_EXPONENT))
-        self.p = np.where(self.has_any, p.x, quad(0.0))
-        self.size = np.where(self.has_any, size, quad(1.0))
+        self.has_any = (size > 0.0) & (size < quad(2.0) ** MOST_EXPONENT)
+        self.p = np.where(self.has_any, p.x, 0.0)
+        self.size = np.where(self.has_any, size, 1.0)
         self.errors = np.where(self.has_any, p.bound(), 0)
 
     @cached_property
@@ -59,8 +59,8 @@ class Projection:
         def split_answer(answer: Float) -> tuple[Float, Float, Float]:
             g = quad(answer.reshape(full))
             # what is not finite is judged where it stands, and spoils nothing else
-            multiple = total(np.where(np.isfinite(g), g, quad(0.0)), self.axes) / self.size
-            high, low, _ = split(g - np.where(p == quad(0.0), quad(0.0), p * multiple))
+            multiple = total(np.where(np.isfinite(g), g, 0.0), self.axes) / self.size
+            high, low, _ = split(g - np.where(p == 0.0, 0.0, p * multiple))
             taken = np.broadcast_to(multiple.astype(np.float64), full)
             return high.reshape(shape), low.reshape(shape), taken.reshape(shape)
 

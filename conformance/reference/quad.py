@@ -1,4 +1,6 @@
-"""binary128 arrays: the only module that touches numpy-quaddtype, and the home of what must be kept away from.
+"""The numbers that the reference computes with: binary128, or float64 where the dtype that is judged is much narrower.
+
+The only module that touches numpy-quaddtype, and the home of what must be kept away from.
 
 numpy-quaddtype 1.0: casts to and from `longdouble` go through float64, and lose range and digits; `sum` is sequential
 and refuses empty arrays without `initial`; `matmul` and `einsum` are wrong on strided operands and are not used here.
@@ -7,30 +9,62 @@ Elementwise functions are within 0.75 ulp.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from numpy_quaddtype import QuadPrecDType
 
-Quad = NDArray[Any]
+Quad = NDArray[Any]  # of a kind's numbers
 Bound = NDArray[Any]
 Float = NDArray[np.float64]
 
 QUAD: Any = QuadPrecDType()
-UNIT = 2.0**-113  # unit roundoff of binary128
 # Bounds and magnitudes need few digits, but the range of binary128. x87's long double has it; where it does not exist,
 # binary128 itself serves.
 BOUND: Any = np.dtype(np.longdouble) if np.finfo(np.longdouble).maxexp == 16384 else QUAD
 _SAFE = (1e-290, 1e290)  # float64 numbers between these lost nothing of their exponent
 _DIGITS, _NORMAL = 2**52 - 1, 2**52  # the bits of a float64's digits, and of its smallest normal number
 
-ZERO = np.zeros((), dtype=QUAD)
+
+@dataclass(frozen=True)
+class Kind:
+    """Numbers to compute in.
+
+    Attributes:
+        bits: of their digits.
+        dtype: of the numbers.
+        bound: the dtype of bounds and magnitudes; few digits, all of the range.
+        underflow: two to this, at least, is what becomes 0 off by.
+        reach: finite numbers are to stay below this, and those that are not 0 above its reciprocal, so that no square,
+            product or sum of two leaves the range; None: the range is wide enough for whatever comes.
+    """
+
+    bits: int
+    dtype: Any
+    bound: Any
+    underflow: int
+    reach: float | None = None
+
+    @property
+    def unit(self) -> float:
+        """Unit roundoff."""
+        return 2.0**-self.bits
+
+    def of(self, array: Any) -> Quad:
+        """The numbers of a float or integer array, exactly."""
+        return np.asarray(np.asarray(array, dtype=np.float64), dtype=self.dtype)
+
+
+# binary128's exponents end later, but the long double that holds the bounds ends at 2^-16445.
+BINARY128 = Kind(113, QUAD, BOUND, -16200)
+BINARY64 = Kind(53, np.dtype(np.float64), np.dtype(np.float64), -500, reach=2.0**500)
 
 
 def quad(array: Any) -> Quad:
-    """The numbers of a float or integer array, exactly."""
-    return np.asarray(np.asarray(array, dtype=np.float64), dtype=QUAD)
+    """The numbers of a float or integer array in binary128, exactly."""
+    return BINARY128.of(array)
 
 
 def once(x: NDArray[Any]) -> NDArray[Any]:
@@ -41,7 +75,9 @@ def once(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def magnitude(x: Quad) -> Bound:
-    """|x| to 53 bits, with the whole range of binary128."""
+    """|x| to 53 bits, with the whole range of its kind."""
+    if x.dtype == np.float64:
+        return np.abs(x)
     own = once(x)
     rough = np.abs(own.astype(np.float64))
     bound = rough.astype(BOUND)
@@ -63,7 +99,7 @@ def is_power(m: Bound) -> NDArray[np.bool_]:
 def _restore(bound: Bound, x: Quad, outside: NDArray[np.bool_]) -> None:
     """Sets the magnitudes of those numbers that float64 cannot hold."""
     numbers = x[outside]
-    strange = np.isfinite(numbers) & (numbers != ZERO)
+    strange = np.isfinite(numbers) & (numbers != 0.0)
     if strange.any():
         mantissa, exponent = np.frexp(numbers[strange])
         found = bound[outside]
@@ -74,10 +110,13 @@ def _restore(bound: Bound, x: Quad, outside: NDArray[np.bool_]) -> None:
 def split(x: Quad) -> tuple[Float, Float, Bound]:
     """x rounded to float64; what the rounding cut off, rounded too; and how much both lack. The last two are 0 where x
     is not finite in float64."""
+    if x.dtype == np.float64:
+        nothing = np.zeros_like(x)
+        return x, nothing, nothing
     high = x.astype(np.float64)
     finite = np.isfinite(high)
     rest = x - np.where(finite, high, 0.0).astype(QUAD)
-    rest = rest if finite.all() else np.where(finite, rest, ZERO)
+    rest = rest if finite.all() else np.where(finite, rest, 0.0)
     low = rest.astype(np.float64)
     return high, low, magnitude(rest - low.astype(QUAD))
 
@@ -109,6 +148,6 @@ def peak(x: Quad, axes: tuple[int, ...]) -> Quad:
     for axis in axes:
         if x.shape[axis] == 0:
             shape = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
-            return np.full(shape, -np.inf).astype(QUAD)
+            return np.full(shape, -np.inf).astype(x.dtype)
         x = np.max(x, axis=axis, keepdims=True)
     return x

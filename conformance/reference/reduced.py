@@ -13,7 +13,7 @@ from conformance.formula.algebra import Term
 from conformance.reference.ball import Ball, C
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Float, Numbers, half_ulp, numbers_of
-from conformance.reference.quad import BOUND, quad
+from conformance.reference.quad import quad
 from conformance.reference.reductions import Balls
 from conformance.spec.model import Spec
 
@@ -41,7 +41,7 @@ def _reduce(spec: Spec, stack: Stack, losses: NDArray[np.float64], room: Float, 
     balls = Balls(FORMATS[stack.dtype], rank_of(spec, stack.layout), reorders=True)
     arrays = {name: Ball(quad(full_rank(spec, stack.layout, name, array))) for name, array in stack.inputs.items()}
     tape = make_tape(spec, stack, balls, arrays)
-    off = (2 / C * room).reshape(whole).astype(BOUND)
+    off = (2 / C * room).reshape(whole)
     tape.assume(spec.reduce["none"], Term(Ball(quad(losses.reshape(whole)), np.stack([np.zeros_like(off), off]))))
     found: Ball = tape.term(spec.reduce[str(stack.parameters["reduction"])]).data
     return found

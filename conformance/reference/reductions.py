@@ -12,9 +12,10 @@ from conformance.reference.ball import OVER, UNSURE, Ball, C, either, flagged, o
 from conformance.reference.balls import SAFETY, ElementwiseBalls, _always, _sane
 from conformance.reference.formats import ULPS, sum_factor
 from conformance.reference.functions import signs
-from conformance.reference.quad import BOUND, QUAD, ZERO, Bound, Quad, magnitude, peak, quad, total
+from conformance.reference.quad import Bound, Quad, magnitude, peak, total
 
 ALIKE = 121  # up to so many additions, c times the probabilistic bound is no less than the worst case
+NOTHING = np.zeros(())  # for a ball that stands for flags alone
 PLACES = 4  # last places of the running sum: below these, too few terms are added to matter
 
 
@@ -22,7 +23,9 @@ class Balls(ElementwiseBalls):
     """Arithmetic on balls: `conformance.formula.Arithmetic` with errors."""
 
     def with_rank(self, rank: int) -> Balls:
-        return Balls(self.format, rank, flushes_subnormals=self.flushes, reorders=self.reorders)
+        return Balls(
+            self.format, rank, kind=self.kind, flushes_subnormals=self.flushes, reorders=self.reorders
+        )
 
     def sum(self, x: Ball, axes: Axes) -> Ball:
         n = _count(x.x, axes)
@@ -38,7 +41,7 @@ class Balls(ElementwiseBalls):
         if size.size and not size.max() <= self.max_finite:
             flags = either(flags, flagged(np.isfinite(size) & (size > self.max_finite), OVER))
         loose = _sum(np.broadcast_to(x.swell, x.x.shape), axes) if self.reorders else None
-        z = self.ball(whole, _sane(b), (Ball(ZERO, None, None, flags),), 0.0, loose, keeps=_always)
+        z = self.ball(whole, _sane(b), (Ball(NOTHING, None, None, flags),), 0.0, loose, keeps=_always)
         if x.h is None:
             return z
         low, high = (_sum(np.broadcast_to(part, x.x.shape), axes) for part in x.h)
@@ -57,6 +60,7 @@ class Balls(ElementwiseBalls):
         return Ball(z, b, None, over_axes(x, axes))
 
     def top(self, x: Ball, axes: Axes) -> Cond:
+        self._decide(x)
         z = self.max(x, axes)
         gap, room = self._gap(z, x)
         near = gap <= room
@@ -81,12 +85,12 @@ class Balls(ElementwiseBalls):
 
     def softmax(self, x: Ball, axes: Axes, mask: Mask | None) -> Ball:
         e = self._exponentials(x, axes, mask)
-        p = e.terms / (e.others + quad(1.0))
+        p = e.terms / (e.others + 1.0)
         relative = self.u * (e.distance + ULPS["exp"]) + e.sum_error
         if x.b is not None:
             relative = relative + x.b + _sum(e.weighted(x.b), axes, 1)
         b = np.where(e.p > 0, np.minimum(e.p * np.expm1(relative), 1), 0)
-        return self._vanished(self.ball(p, _sane(b), (_reduced(x, axes),)), lambda: e.gone)
+        return self.ball(p, _sane(b), (_reduced(x, axes),), alive=lambda: e.gone)
 
     def log_softmax(self, x: Ball, axes: Axes) -> Ball:
         e = self._exponentials(x, axes, None)
@@ -108,10 +112,10 @@ class Balls(ElementwiseBalls):
         elif np.isinf(p):
             z, k = biggest, np.zeros(())
         else:
-            scale = np.where(biggest > ZERO, biggest, quad(1.0))
-            powers = np.power(size / scale, quad(p))
+            scale = np.where(biggest > 0.0, biggest, 1.0)
+            powers = np.power(size / scale, p)
             ratio = total(powers, axes)
-            z = scale * np.power(ratio, quad(1.0) / quad(p))
+            z = scale * np.power(ratio, self.kind.of(1.0) / self.kind.of(p))
             k = 1 + (self._lost(magnitude(powers), n, axes) + ULPS["power"]) / p + ULPS["power"] + 1
         z = np.where(np.isinf(biggest), biggest, z)
         b = None if x.b is None else _norm_of(np.broadcast_to(x.b, (2, *x.x.shape)), p, _shift(axes))
@@ -129,7 +133,7 @@ class Balls(ElementwiseBalls):
         if not near.any():
             return ratio
         # Near 0 a sound implementation may take any point of the unit ball; the number is that of x, or 0 at 0 itself.
-        centre = Ball(np.where(norm.m == 0, ZERO, ratio.x))
+        centre = Ball(np.where(norm.m == 0, 0.0, ratio.x))
         low, high = parts(ratio.h, self.rank)
         own = SAFETY * norm.bound()[0]
         flags = either(ratio.flags, flagged((norm.m <= own) & (own > 0), UNSURE))
@@ -140,13 +144,13 @@ class Balls(ElementwiseBalls):
 
     def _signed_power(self, r: Ball, q: float) -> Ball:
         """sign(r)·|r|^q, 0 ≤ |r| ≤ 1 up to rounding, q > 0."""
-        size = np.power(np.abs(r.x), quad(q))
-        size = np.where(r.x == ZERO, ZERO, size)
+        size = np.power(np.abs(r.x), q)
+        size = np.where(r.x == 0.0, 0.0, size)
         relative = r.bound() / r.m
         up = magnitude(size) * np.expm1(q * np.log1p(relative))
         down = magnitude(size) * -np.expm1(q * np.log1p(-np.minimum(relative, 1)))
-        zero = r.m == 0
-        b = np.where(zero, np.power(r.bound(), np.asarray(q, BOUND)), np.maximum(up, down))
+        zero = magnitude(size) == 0  # which it may be by underflow
+        b = np.where(zero, np.power(r.m + r.bound(), q), np.maximum(up, down))
         return self.ball(size * signs(r.x), _sane(b), (r,), ULPS["power"])
 
     def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
@@ -163,28 +167,27 @@ class _Exponentials:
 
     def __init__(self, balls: Balls, x: Ball, axes: Axes, mask: Mask | None) -> None:
         u, tiny = balls.u, balls.tiny[0]
-        lowest = quad(-np.inf)
-        seen = x.x if mask is None else np.where(mask, x.x, lowest)
+        seen = x.x if mask is None else np.where(mask, x.x, -np.inf)
         self.axes = axes
         self.peak = peak(seen, axes)
-        at_infinity = np.where(self.peak > ZERO, ZERO, lowest)
+        at_infinity = np.where(self.peak > 0.0, 0.0, -np.inf)
         gap = np.where(np.isinf(self.peak) & (seen == self.peak), at_infinity, seen - self.peak)
         if mask is not None:
-            gap = np.where(mask, gap, lowest)
+            gap = np.where(mask, gap, -np.inf)
         self.mask = mask
         self.terms: Quad = np.exp(gap)
         rest = self.terms.copy()
-        np.put_along_axis(rest, _first(gap, axes), np.zeros((), QUAD), axes[0])
+        np.put_along_axis(rest, _first(gap, axes), np.zeros((), rest.dtype), axes[0])
         self.others: Quad = total(rest, axes)
         size = magnitude(self.terms)
         others = magnitude(self.others)
         self.p = size / (1 + others)
-        self.distance = np.where(size > 0, magnitude(gap), 0)
+        self.distance = np.where(np.isfinite(gap), magnitude(gap), 0)
         # exp of the others, each off by its argument's rounding; then the sum, which cannot lose more than the others
         terms = _sum(np.where(self.distance > 0, self.p * (self.distance + ULPS["exp"]), 0), axes)
-        count = np.count_nonzero(size, axis=axes, keepdims=True)  # masked terms are 0, too
-        factor = balls._lost(size, count, axes)
         self.gone = np.isfinite(gap) & (size == 0)
+        count = np.count_nonzero((size > 0) | self.gone, axis=axes, keepdims=True)  # masked terms are 0
+        factor = balls._lost(size, count, axes)
         self.sum_error = u * terms + np.minimum(u * factor, others)
         if self.gone.any():
             self.sum_error = self.sum_error + _sum(self.gone * tiny, axes)
@@ -218,7 +221,7 @@ def _drift(terms: Bound, unit: float, axes: Axes) -> Bound:
     size = _sum(np.abs(terms), axes)
     worst = np.zeros_like(size)
     for k in range(PLACES):
-        place = np.ldexp(np.asarray(unit, BOUND), np.frexp(size)[1] - k)
+        place = np.ldexp(np.asarray(unit, size.dtype), np.frexp(size)[1] - k)
         parts = terms / place
         worst = np.maximum(worst, np.abs(_sum(np.floor(parts + 0.5) - parts, axes)) * place)
     return np.nan_to_num(worst / (unit * size), posinf=0.0)
@@ -250,7 +253,7 @@ def _max(b: Bound, shape: tuple[int, ...], axes: Axes) -> Bound:
 
 
 def _reduced(x: Ball, axes: Axes) -> Ball:
-    return Ball(ZERO, None, None, over_axes(x, axes))
+    return Ball(NOTHING, None, None, over_axes(x, axes))
 
 
 def _norm_of(b: Bound, p: float, axes: Axes) -> Bound:
@@ -261,5 +264,5 @@ def _norm_of(b: Bound, p: float, axes: Axes) -> Bound:
     if np.isinf(p):
         return largest
     scale = np.where(largest > 0, largest, 1)
-    ratio = _sum(np.power(b / scale, np.asarray(p, BOUND)), axes)
-    return largest * np.power(ratio, 1 / np.asarray(p, BOUND))
+    ratio = _sum(np.power(b / scale, p), axes)
+    return largest * np.power(ratio, 1 / p)

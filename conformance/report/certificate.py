@@ -96,7 +96,7 @@ def _way(n: Numbers, at: tuple[int, ...]) -> str:
         return "undecided"
     if n.unsure[at]:
         return "binary128: choices"
-    return f"arb, {n.bits[at]} bits" if n.bits is not None and n.bits[at] else "binary128"
+    return f"arb, {n.bits[at]} bits" if n.bits[at] > 113 else "binary128"
 
 
 def _choices(n: Numbers, at: tuple[int, ...]) -> str:

@@ -105,11 +105,13 @@ def plural(count: int, word: str) -> str:
 
 def ways(counts: Mapping[str, int]) -> str:
     """Which way the reference's numbers went: `99.9 % of 2,000 numbers certified in binary128, 2 by arb, ...`."""
-    fast, arb = counts["binary128"] + counts["interval"], counts["arb"]
+    quick, arb = counts.get("float64", 0), counts["arb"]  # of float64, an earlier version knew nothing
+    fast = quick + counts["binary128"] + counts["interval"]
     undecided = counts["undecided"]
     total = fast + arb + undecided
     percent = math.floor(1000 * fast / total) / 10 if total else 100.0  # rounded down: 100 means all
+    where = f"binary128 or, where that is enough, float64 ({quick:,})" if quick else "binary128"
     return (
-        f"{percent:g} % of {plural(total, 'number')} certified in binary128, {arb:,} by arb, {undecided:,} undecided; "
+        f"{percent:g} % of {plural(total, 'number')} certified in {where}, {arb:,} by arb, {undecided:,} undecided; "
         f"{counts['checked']:,} checked again"
     )

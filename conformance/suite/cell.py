@@ -162,7 +162,7 @@ class CellJudge:
 
     def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation:
         flushes = self.environment.flushes(stack.dtype)
-        return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True)
+        return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True, quickly=True)
 
     def _evaluated(self, evaluation: Evaluation, *, forms: bool = True) -> dict[str, Numbers]:
         with self.seconds.spent("reference"):

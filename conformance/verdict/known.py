@@ -134,7 +134,9 @@ class Coverage:
             spec, stack = amended(self._spec, instead) if instead else self._spec, rounded(self._stack, dtype)
             stack = flushed(stack) if entry.envelope.flushed else stack
             flushes = self._flushes(dtype)
-            self._other[entry.id] = evaluate_stack(spec, stack, self._wrt, flushes_subnormals=flushes, project=True)
+            self._other[entry.id] = evaluate_stack(
+                spec, stack, self._wrt, flushes_subnormals=flushes, project=True, quickly=True
+            )
         numbers = self._other[entry.id][output]
         if numbers.high.shape != judged.answer.shape:
             return np.zeros(judged.answer.shape, bool)  # the other formula has lost an axis: it is not this answer
