@@ -37,7 +37,6 @@ from tests.mutants.faults import (
     soft_targets,
     sparse,
     triplet,
-    triplet_distance,
 )
 from tests.mutants.registry import MUTANTS
 
@@ -78,7 +77,6 @@ MODULES = (
     soft_targets,
     sparse,
     triplet,
-    triplet_distance,
 )
 
 __all__ = ["MODULES", "MUTANTS"]
