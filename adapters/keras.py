@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ml_dtypes
@@ -30,6 +30,10 @@ VARIANTS = ("torch", "jax", "tensorflow")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 EPSILON = 1e-7  # keras's own, of which a criterion without an `eps` knows nothing
 LOSSES = "https://github.com/keras-team/keras/blob/v3.15.1/keras/src/losses/losses.py"
+SOFTMAX = Difference(
+    "A tensor of shape `(batch_size, max_length, num_classes)` containing logits (the output of your model).",
+    "https://github.com/keras-team/keras/blob/v3.15.1/keras/src/ops/nn.py",
+)
 CALLED = ("y_true", "y_pred", "sample_weight")  # by a loss; what else there is goes to its constructor
 REDUCTIONS = {"none": None, "sum": "sum", "mean": "sum_over_batch_size"}
 
@@ -45,11 +49,12 @@ class Loss:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the arrays of a spec lie in keras, and gradients in the spec."""
+    """How the arrays of a spec lie in keras, and gradients in the spec; and how many axes keras asks for."""
 
     there: Callable[[Array], Array]
     back: Callable[[Array], Array]
     of: tuple[str, ...] = ("input", "target")
+    rank: int = 0  # a batch is one of them
 
 
 def _by_weight(call: Call, loss: Loss) -> None:
@@ -79,8 +84,6 @@ def _region(call: Call, loss: Loss) -> None:
 
 
 def _ctc(call: Call, loss: Loss) -> None:
-    if loss.arrays["output"].ndim != 3 or loss.arrays["target"].ndim != 2:
-        raise Unsupported("keras.ops.ctc_loss takes a batch: an output of three axes, a target of two")
     if loss.reduction == REDUCTIONS["mean"]:
         raise Unsupported("keras.ops.ctc_loss divides by no length, and the mean is one of losses over their lengths")
 
@@ -100,12 +103,10 @@ class Native:
 
 
 SAME = Layout(lambda x: x, lambda x: x)
-EACH = Layout(lambda x: x[..., None], lambda x: x[..., 0])
-CLASSES = Layout(
-    lambda x: np.moveaxis(x, 1, -1) if x.ndim > 1 else x, lambda x: np.moveaxis(x, -1, 1) if x.ndim > 1 else x
-)
-LABELS = Layout(CLASSES.there, CLASSES.back, ("input",))
-BATCH_FIRST = Layout(lambda x: x.swapaxes(0, 1) if x.ndim > 1 else x, lambda x: x.swapaxes(0, 1), ("log_probs",))
+EACH = Layout(lambda x: x[..., None], lambda x: x[..., 0], rank=1)
+CLASSES = Layout(lambda x: np.moveaxis(x, 1, -1) if x.ndim > 1 else x, lambda x: np.moveaxis(x, -1, 1), rank=2)
+LABELS = replace(CLASSES, of=("input",))
+BATCH_FIRST = Layout(lambda x: x.swapaxes(0, 1), lambda x: x.swapaxes(0, 1), ("log_probs",), rank=3)
 PAIR = {"input": "y_pred", "target": "y_true"}
 WEIGHED = {**PAIR, "weight": "sample_weight"}
 CTC = {
@@ -135,7 +136,13 @@ FUNCTIONS = {
         "losses.SparseCategoricalCrossentropy", LABELS, says=LOGITS, without={"label_smoothing": 0}, add=_cross_entropy
     ),
     "ctc": Native(
-        "ops.ctc_loss", BATCH_FIRST, {"blank": "mask_index"}, without={"zero_infinity": False}, names=CTC, add=_ctc
+        "ops.ctc_loss",
+        BATCH_FIRST,
+        {"blank": "mask_index"},
+        without={"zero_infinity": False},
+        names=CTC,
+        add=_ctc,
+        differences=(SOFTMAX,),
     ),
     "dice": Native("losses.Dice", SAME, without={**PLAIN, "squared": False}, add=_region),
     "hinge": Native("losses.Hinge", EACH),
@@ -244,7 +251,7 @@ class TensorFlow:
         return contextlib.nullcontext()
 
     def doubles(self) -> Sequence[Callable[[Any], Any]]:
-        return [self._tf.add, self._tf.function(self._tf.add, autograph=False)]
+        return [lambda x: x + x, self._tf.function(lambda x: x + x, autograph=False)]
 
     def compiled(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         function = self._tf.function(answer, autograph=False)
@@ -389,6 +396,8 @@ def _loss(call: Call) -> tuple[Native, Loss]:
         if call.parameters[name] != value:
             raise Unsupported(f"keras.{native.function} has no {name} of {call.parameters[name]}")
     layout, reduction = native.layout, call.parameters.get("reduction", "none")
+    if any(array.ndim < layout.rank for name, array in call.inputs.items() if name in layout.of):
+        raise Unsupported(f"keras.{native.function} takes a batch")
     moved = {name: layout.there(array) if name in layout.of else array for name, array in call.inputs.items()}
     options = {theirs: call.parameters[ours] for ours, theirs in native.options.items()}
     loss = Loss(
