@@ -1,4 +1,4 @@
-"""keras: `keras.losses` on torch, jax or tensorflow, one backend in a process: `keras:torch`, `keras:jax`, `keras:tensorflow`.
+"""keras: its losses on torch, jax or tensorflow: `keras:torch`, `keras:jax`, `keras:tensorflow`, one in a process.
 
 A loss of keras is a mean over the last axis, and whoever wants each number's own gives it an axis of one to be the mean
 of. Its class reduces, and weighs samples; an operation more would be mathematics of ours (docs/decisions/031-keras.md).
@@ -167,7 +167,7 @@ FUNCTIONS = {
 }
 
 
-class Torch:
+class _Torch:
     """torch: eager mode, `torch.autograd`."""
 
     modes, compiles, compiling = ("eager",), (), 0.0
@@ -198,7 +198,7 @@ class Torch:
         return tensor.numpy()  # type: ignore[no-any-return]
 
 
-class Jax:
+class _Jax:
     """jax: op by op or under `jax.jit`, `jax.vjp`; float64 with `jax_enable_x64`, the other dtypes without."""
 
     modes = compiles = ("eager", "compiled")
@@ -233,7 +233,7 @@ class Jax:
         return np.asarray(tensor)
 
 
-class TensorFlow:
+class _TensorFlow:
     """tensorflow: op by op or traced by `tf.function`, `tf.GradientTape`."""
 
     modes, compiles = ("eager", "compiled"), ("compiled",)
@@ -276,11 +276,11 @@ class TensorFlow:
         return tensor.numpy()  # type: ignore[no-any-return]
 
 
-BACKENDS: dict[str, Any] = {"torch": Torch, "jax": Jax, "tensorflow": TensorFlow}
+BACKENDS: dict[str, Any] = {"torch": _Torch, "jax": _Jax, "tensorflow": _TensorFlow}
 
 
 class Adapter:
-    """`keras.losses` on one backend, op by op or compiled; `dtype` of the loss is the call's, and `floatx` wide enough."""
+    """`keras.losses` on one backend, op by op or compiled, with the call's `dtype` and a wide `floatx`."""
 
     def __init__(self, backend: str = "") -> None:
         if backend and "keras" not in sys.modules:
@@ -375,7 +375,7 @@ class Adapter:
             return loss(**{name: array for name, array in arrays.items() if name in CALLED})
 
         answer = functools.partial(self._backend.answer, value_of, wrt)
-        return self._backend.compiled(answer) if mode == "compiled" else answer  # type: ignore[no-any-return]
+        return self._backend.compiled(answer) if mode == "compiled" else answer
 
     def _flushes_subnormals(self, dtype: str) -> bool:
         """Whether twice the smallest number of a dtype is 0, in any mode."""
