@@ -140,6 +140,7 @@ def test_one_process_has_one_backend(adapter: Adapter) -> None:
         load_adapter(f"keras:{other}")
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # keras's convert_to_numpy, of torch
 @pytest.mark.parametrize("criterion", CASES)
 def test_it_answers_what_keras_answers(adapter: Adapter, criterion: str) -> None:
     import keras
