@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Mask
 from conformance.formula.arrays import positions
-from conformance.reference.ball import BEYOND, Ball, flagged, parts
+from conformance.reference.ball import BEYOND, Ball, parts
 from conformance.reference.formats import Format
 from conformance.reference.quad import BINARY128, Bound, Kind
 
@@ -52,21 +52,17 @@ class BallArrays:
     def constant(self, value: float, *, exact: bool = True) -> Ball:
         key = value, math.copysign(1.0, value)
         if key not in self._constants:
-            self._constants[key] = self.column([value])
+            self._constants[key] = self._constant(value)
         return self._constants[key]
 
-    def column(self, values: Sequence[float]) -> Ball:
-        numbers = np.reshape(np.asarray(values, np.float64), (-1,) + (1,) * (self.rank - 1))
-        m, fmt = np.abs(numbers), self.format
-        reach = self.kind.reach
-        is_beyond = None if reach is None else np.isfinite(m) & (m > 0) & ((m > reach) | (m < 1 / reach))
-        flags = flagged(is_beyond, BEYOND)
-        cut = np.ldexp(np.frexp(m)[0], fmt.digits)
-        is_rounded = np.isfinite(m) & (np.floor(cut) != cut)
-        if not is_rounded.any():
-            return Ball(self.kind.of(numbers), flags=flags)
-        off = np.where(is_rounded, np.maximum(fmt.unit * m, fmt.tiny / 2), 0)
-        return Ball(self.kind.of(numbers), np.stack([np.zeros_like(off), off]).astype(self.kind.bound), flags=flags)
+    def _constant(self, value: float) -> Ball:
+        x, reach = self.kind.of(np.full((1,) * self.rank, value)), self.kind.reach
+        is_beyond = reach is not None and np.isfinite(value) and value != 0 and not 1 / reach <= abs(value) <= reach
+        flags = np.full(x.shape, BEYOND) if is_beyond else None
+        if float(np.ldexp(np.frexp(value)[0], self.format.digits)).is_integer() or not np.isfinite(value):
+            return Ball(x, flags=flags)
+        b = self._pair(0.0, max(self.format.unit * abs(value), self.format.tiny / 2))
+        return Ball(x, b, flags=flags)
 
     def shape(self, x: Ball) -> tuple[int, ...]:
         return x.x.shape

@@ -96,8 +96,8 @@ class ElementwiseBalls(BallArrays):
         if keeps is not None and small.any():
             small &= ~keeps()
             if self.kind.reach is not None:  # below, the numbers themselves are taken to be off, whatever keeps them
-                lost = (m > 0) & (m < 1 / self.kind.reach) & ~small
-                b = _own(lost, self.tiny[0]) if b is None else b + _own(lost, self.tiny[0])
+                lost = _own((m > 0) & (m < 1 / self.kind.reach) & ~small, self.tiny[0])
+                b = lost if b is None else b + lost
         if small.any():
             added = np.where(small, self.tiny, 0)
             b = added if b is None else b + added
@@ -139,16 +139,8 @@ class ElementwiseBalls(BallArrays):
         else:
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
-        z = self.ball(
-            x.x * y.x,
-            _sane(b),
-            (x, y),
-            1.0,
-            loose,
-            exact,
-            keeps=lambda: x.doubles | y.doubles,
-            alive=lambda: _alive(x) & _alive(y),
-        )
+        keeps, alive = (lambda: x.doubles | y.doubles), (lambda: _alive(x) & _alive(y))
+        z = self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact, keeps=keeps, alive=alive)
         return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
@@ -161,8 +153,7 @@ class ElementwiseBalls(BallArrays):
             b = (x.bound() + (x.reach / y.m) * y.b) / room
             b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        alive = lambda: _alive(x) & np.isfinite(y.m)  # noqa: E731
-        q = self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles, alive=alive)
+        q = self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles, alive=lambda: _alive(x) & np.isfinite(y.m))
         return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:

@@ -16,6 +16,7 @@ from conformance.cases.case import Stack
 from conformance.reference.control import check_sample
 from conformance.reference.escalate import escalate
 from conformance.reference.numbers import Numbers
+from conformance.reference.quad import BINARY64, BINARY128
 from conformance.spec.model import Spec
 
 
@@ -56,6 +57,7 @@ def certify(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers]) -> tuple[d
 def _ways_of(n: Numbers) -> Ways:
     none = np.isnan(n.high) & n.certified
     certain = n.certified & ~none
-    quick, fast, slow = (certain & mask for mask in (n.bits == 53, n.bits == 113, n.bits > 113))
+    quick, fast = (certain & (n.bits == kind.bits) for kind in (BINARY64, BINARY128))
+    slow = certain & (n.bits > BINARY128.bits)
     masks = (quick, fast & ~n.unsure, fast & n.unsure, slow, ~n.certified, none)
     return Ways(*(int(mask.sum()) for mask in masks))

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.cases.bind import Shapes, full_cotangent, full_rank, make_tape, output_shapes, outside, rank_of
+from conformance.cases.bind import outside
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
-from conformance.formula import Node
-from conformance.formula.algebra import Term
-from conformance.formula.tape import Tape
-from conformance.reference.ball import Ball
 from conformance.reference.ballarrays import OutOfReach
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS
-from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, numbers_of, with_cases
-from conformance.reference.projection import Projection
-from conformance.reference.quad import BINARY64, BINARY128, magnitude
-from conformance.reference.reductions import Balls
-from conformance.reference.undefined import without_derivative
+from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, with_cases
+from conformance.reference.quad import BINARY64, BINARY128
+from conformance.reference.tapes import Tapes
 from conformance.spec.layout import match
 from conformance.spec.model import Param, Spec
-
-NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a product in range
-NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
 
 
 @dataclass(frozen=True)
@@ -147,35 +138,22 @@ def _numbers_of(spec: Spec, name: str, value: Any) -> NDArray[Any]:
         raise UsageError(f"{spec.name}: {name!r} is not an array of {kind}: {error}") from None
 
 
-def evaluate_stack(
-    spec: Spec,
-    stack: Stack,
-    wrt: Sequence[str],
-    *,
-    flushes_subnormals: bool = False,
-    project: bool = False,
-    quickly: bool = False,
-) -> dict[str, Numbers]:
-    """The numbers of every output, "value" and each name in `wrt`, for all cases of `stack` at once.
-
-    With `project`, gradients that are defined up to multiples of a direction (`spec.modulo`) come without that part,
-    and say how to take it out of an answer. `quickly`: see `Evaluation`.
-    """
-    options = {"flushes_subnormals": flushes_subnormals, "project": project, "quickly": quickly}
+def evaluate_stack(spec: Spec, stack: Stack, wrt: Sequence[str], **options: bool) -> dict[str, Numbers]:
+    """The numbers of every output, "value" and each name in `wrt`, for all cases of `stack` at once; the options are
+    those of `Evaluation`."""
     return Evaluation(spec, stack, wrt, **options).numbers()
 
 
 class Evaluation:
-    """A stack under evaluation: the formula first, and its forms on the same tapes when they are asked for.
+    """A stack under evaluation, in the numbers that it takes.
 
-    It is evaluated in binary128. For a dtype with far fewer digits than float64 has, and `quickly`, it is evaluated in
-    float64, which is many times as fast, with the same bounds beside each number; and those cases in binary128 after
-    all of which a number is not certified, or a choice of a branch unsure. No number that came near the ends of
-    float64's range is certified.
+    These are binary128. For a dtype with far fewer digits than float64 has, and `quickly`, it is evaluated in float64,
+    which is many times as fast, with the same bounds beside each number; and those cases in binary128 after all of
+    which a number is not certified, or a choice of a branch unsure. No number that came near the ends of float64's
+    range is certified.
 
-    Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
-    implementation, or the reference's numbers, may be on the other one. What that makes of a result is an error of it.
-    So there is a tape for each side of the joints.
+    With `project`, gradients that are defined up to multiples of a direction (`spec.modulo`) come without that part,
+    and say how to take it out of an answer.
     """
 
     def __init__(
@@ -189,102 +167,35 @@ class Evaluation:
         quickly: bool = False,
     ) -> None:
         self._spec, self._stack, self._wrt = spec, stack, tuple(wrt)
-        self._flushes, self._project = flushes_subnormals, project
+        self._options = {"flushes_subnormals": flushes_subnormals, "project": project}
         # A projection of answers is to add nothing to the error.
         is_enough = stack.dtype != "float64" and not (project and spec.modulo)
-        self._kind = BINARY64 if quickly and is_enough else BINARY128
-        self._left: dict[bytes, Evaluation] = {}  # of the cases that float64 is not enough for
-        # Near overflow it matters in which order factors are multiplied, and every order is sound. Narrow formats are
-        # nearly always near it; of the others, it shows when a first pass meets large numbers.
-        self._near = FORMATS[stack.dtype].max ** NEAR_OVERFLOW
-        self._start(reorders=self._near < NARROW)
-
-    def _inputs(self) -> Mapping[str, Ball]:
-        spec, stack = self._spec, self._stack
-        return {name: Ball(self._kind.of(full_rank(spec, stack.layout, name, a))) for name, a in stack.inputs.items()}
-
-    def _seed(self) -> Term | None:
-        given = full_cotangent(self._spec, self._stack)
-        return None if given is None else Term(Ball(self._kind.of(given)))
-
-    def _start(self, *, reorders: bool) -> None:
-        stack = self._stack
-        rank = rank_of(self._spec, stack.layout)
-        fmt = FORMATS[stack.dtype]
-        self._balls = Balls(fmt, rank, kind=self._kind, flushes_subnormals=self._flushes, reorders=reorders)
-        self._given, self._cotangent = self._inputs(), self._seed()
-        self._tapes: dict[str, Tape] = {}
-        self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
+        self._quick = Tapes(spec, stack, self._wrt, BINARY64, **self._options) if quickly and is_enough else None
+        self._whole: dict[bytes, Tapes] = {}  # in binary128, by cases
 
     def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
         """The numbers; without `forms`, the sound budget is the formula's alone."""
-        if self._kind is BINARY128:
-            return self._found(forms)
+        every = np.arange(len(self._stack))
+        if self._quick is None:
+            return self._in_binary128(every, forms)
         try:
-            found = self._found(forms)
+            found = self._quick.numbers(forms=forms)
         except OutOfReach:
-            left = np.arange(len(self._stack))
-            return self._in_binary128(left).numbers(forms=forms)
+            self._quick = None  # it would end there again
+            return self._in_binary128(every, forms)
         left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
         if not left.size:
             return found
-        others = self._in_binary128(left).numbers(forms=forms)
+        others = self._in_binary128(left, forms)
         return {name: with_cases(n, left, others[name]) for name, n in found.items()}
 
-    def _in_binary128(self, cases: NDArray[np.int64]) -> Evaluation:
-        """Some of the cases, evaluated with all digits."""
+    def _in_binary128(self, cases: NDArray[np.int64], forms: bool) -> dict[str, Numbers]:
+        """The numbers of some of the cases, with all digits."""
         key = cases.tobytes()
-        if key not in self._left:
+        if key not in self._whole:
             part = self._stack if len(cases) == len(self._stack) else self._stack.only(cases)
-            options = {"flushes_subnormals": self._flushes, "project": self._project}
-            self._left[key] = Evaluation(self._spec, part, self._wrt, **options)
-        return self._left[key]
-
-    def _found(self, forms: bool) -> dict[str, Numbers]:
-        spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
-        roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms if forms)]
-        with np.errstate(all="ignore"):
-            self._reach(roots)
-            if not self._balls.reorders and self._balls.largest > self._near:
-                self._start(reorders=True)
-                self._reach(roots)
-            return self._gathered(self._outputs[: len(roots)])
-
-    def _reach(self, roots: Sequence[Node]) -> None:
-        """Evaluates the roots that have not been."""
-        self._outputs += [self._evaluated(root) for root in roots[len(self._outputs) :]]
-
-    def _evaluated(self, root: Node) -> dict[str, Ball]:
-        found = self._on_side("", root)
-        for row, beyond in enumerate(("unsure", "open")):  # the errors of the numbers, of the dtype
-            if beyond in self._tapes[""].joined:
-                there = self._on_side(beyond, root)
-                found = {name: _reaching(ball, there[name], row) for name, ball in found.items()}
-        return found
-
-    def _on_side(self, beyond: str, root: Node) -> dict[str, Ball]:
-        if beyond not in self._tapes:
-            self._tapes[beyond] = make_tape(self._spec, self._stack, self._balls, self._given, beyond)
-        tape = self._tapes[beyond]
-        gradients = tape.gradients(root, self._wrt, self._cotangent)
-        return {"value": tape.term(root).data, **{name: term.data for name, term in gradients.items()}}
-
-    def _gathered(self, outputs: list[dict[str, Ball]]) -> dict[str, Numbers]:
-        """The numbers of each output, from the balls of the formula and of the forms."""
-        spec, stack, wrt, tape = self._spec, self._stack, self._wrt, self._tapes[""]
-        shapes = output_shapes(spec, stack, wrt)
-        projections = {m.of: Projection(tape, m, self._balls.u) for m in spec.modulo if self._project and m.of in wrt}
-        found = {}
-        for name in ("value", *wrt):
-            skipped = "gradient" if name == "value" else "value"
-            forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=False) if form.only != skipped]
-            balls = [outputs[0][name], *forms]
-            if name in projections:
-                balls = [projections[name].of_ball(ball) for ball in balls]
-            found[name] = numbers_of(balls, shapes[name], FORMATS[stack.dtype], self._kind)
-        for name, projection in projections.items():
-            found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
-        return _defined(spec, stack, tape, found, shapes)
+            self._whole[key] = Tapes(self._spec, part, self._wrt, BINARY128, **self._options)
+        return self._whole[key].numbers(forms=forms)
 
 
 def _settled(n: Numbers) -> Mask:
@@ -293,23 +204,3 @@ def _settled(n: Numbers) -> Mask:
     is_known = (n.error == 0) | (np.abs(n.high) > n.error)
     done = n.certified & is_known & ~n.unsure & np.isfinite(n.tight) & np.isfinite(n.sound)
     return np.asarray(done.reshape(len(done), -1).all(axis=1))
-
-
-def _reaching(ball: Ball, other: Ball, row: int) -> Ball:
-    """The ball with an error that reaches to all of the other one."""
-    apart = magnitude(other.x - ball.x)
-    b = np.array(np.broadcast_to(ball.bound(), (2, *apart.shape)))
-    b[row] = np.maximum(b[row], np.where(np.isfinite(apart), apart, 0) + other.bound()[row])
-    return ball.having(b, ball.h, ball.flags, ball.loose)
-
-
-def _defined(
-    spec: Spec, stack: Stack, tape: Tape, found: dict[str, Numbers], shapes: Mapping[str, Shapes]
-) -> dict[str, Numbers]:
-    """`found` with NaN for the derivatives that do not exist."""
-    value = found["value"]
-    missing = without_derivative(spec, stack, tape, np.isnan(value.high) & value.certified, shapes)
-    for name, mask in missing.items():
-        n = found[name]
-        found[name] = replace(n, high=np.where(mask, np.nan, n.high), certified=n.certified | mask)
-    return found

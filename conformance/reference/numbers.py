@@ -52,21 +52,12 @@ class Numbers:
         return (self.error > ulp(self.high, FORMATS["float64"]) * 2.0**-10) | self.unsure | ~self.certified
 
 
-def of_cases(n: Numbers, cases: slice) -> Numbers:
-    """The numbers of some of the cases."""
-    return replace(n, **{name: array[cases] for name, array in _arrays(n).items()})
-
-
 def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers:
     """The numbers, those of some cases replaced by `others`."""
-    changed: dict[str, Any] = {name: np.array(array) for name, array in _arrays(n).items()}
+    changed: dict[str, Any] = {f.name: np.array(getattr(n, f.name)) for f in fields(n) if f.name != "modulo"}
     for name, array in changed.items():
         array[cases] = getattr(others, name)
     return replace(n, **changed)
-
-
-def _arrays(n: Numbers) -> dict[str, Any]:
-    return {item.name: getattr(n, item.name) for item in fields(n) if item.name != "modulo"}
 
 
 def ulp(x: Float, fmt: Format) -> Float:

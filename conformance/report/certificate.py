@@ -19,6 +19,7 @@ from conformance.reference.escalate import LARGEST, escalate, positions_of
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers, half_ulp, ulp
+from conformance.reference.quad import BINARY128
 from conformance.spec.model import Spec
 
 SHOWN = 24  # numbers of an output
@@ -96,7 +97,7 @@ def _way(n: Numbers, at: tuple[int, ...]) -> str:
         return "undecided"
     if n.unsure[at]:
         return "binary128: choices"
-    return f"arb, {n.bits[at]} bits" if n.bits[at] > 113 else "binary128"
+    return f"arb, {n.bits[at]} bits" if n.bits[at] > BINARY128.bits else "binary128"
 
 
 def _choices(n: Numbers, at: tuple[int, ...]) -> str:

@@ -1,0 +1,134 @@
+"""A stack on its tapes, in one kind of numbers: formula and forms, values and gradients, what they may be off by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from conformance.cases.bind import Shapes, full_cotangent, full_rank, make_tape, output_shapes, rank_of
+from conformance.cases.case import Stack
+from conformance.formula import Node
+from conformance.formula.algebra import Term
+from conformance.formula.tape import Tape
+from conformance.reference.ball import Ball
+from conformance.reference.formats import FORMATS
+from conformance.reference.numbers import Numbers, numbers_of
+from conformance.reference.projection import Projection
+from conformance.reference.quad import Kind, magnitude
+from conformance.reference.reductions import Balls
+from conformance.reference.undefined import without_derivative
+from conformance.spec.model import Spec
+
+NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a product in range
+NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
+
+
+class Tapes:
+    """A stack under evaluation: the formula first, and its forms on the same tapes when they are asked for.
+
+    Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
+    implementation, or the reference's numbers, may be on the other one. What that makes of a result is an error of it.
+    So there is a tape for each side of the joints.
+    """
+
+    def __init__(
+        self, spec: Spec, stack: Stack, wrt: Sequence[str], kind: Kind, *, flushes_subnormals: bool, project: bool
+    ) -> None:
+        self._spec, self._stack, self._wrt, self._kind = spec, stack, tuple(wrt), kind
+        self._flushes, self._project = flushes_subnormals, project
+        # Near overflow it matters in which order factors are multiplied, and every order is sound. Narrow formats are
+        # nearly always near it; of the others, it shows when a first pass meets large numbers.
+        self._near = FORMATS[stack.dtype].max ** NEAR_OVERFLOW
+        self._start(reorders=self._near < NARROW)
+
+    @cached_property
+    def _inputs(self) -> Mapping[str, Ball]:
+        spec, stack = self._spec, self._stack
+        return {name: Ball(self._kind.of(full_rank(spec, stack.layout, name, a))) for name, a in stack.inputs.items()}
+
+    @cached_property
+    def _cotangent(self) -> Term | None:
+        given = full_cotangent(self._spec, self._stack)
+        return None if given is None else Term(Ball(self._kind.of(given)))
+
+    def _start(self, *, reorders: bool) -> None:
+        stack = self._stack
+        rank = rank_of(self._spec, stack.layout)
+        fmt = FORMATS[stack.dtype]
+        self._balls = Balls(fmt, rank, kind=self._kind, flushes_subnormals=self._flushes, reorders=reorders)
+        self._tapes: dict[str, Tape] = {}
+        self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
+
+    def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
+        """The numbers; without `forms`, the sound budget is the formula's alone.
+
+        Raises:
+            OutOfReach: a number that decides a branch is beyond the kind.
+        """
+        spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
+        roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms if forms)]
+        with np.errstate(all="ignore"):
+            self._reach(roots)
+            if not self._balls.reorders and self._balls.largest > self._near:
+                self._start(reorders=True)
+                self._reach(roots)
+            return self._gathered(self._outputs[: len(roots)])
+
+    def _reach(self, roots: Sequence[Node]) -> None:
+        """Evaluates the roots that have not been."""
+        self._outputs += [self._evaluated(root) for root in roots[len(self._outputs) :]]
+
+    def _evaluated(self, root: Node) -> dict[str, Ball]:
+        found = self._on_side("", root)
+        for row, beyond in enumerate(("unsure", "open")):  # the errors of the numbers, of the dtype
+            if beyond in self._tapes[""].joined:
+                there = self._on_side(beyond, root)
+                found = {name: _reaching(ball, there[name], row) for name, ball in found.items()}
+        return found
+
+    def _on_side(self, beyond: str, root: Node) -> dict[str, Ball]:
+        if beyond not in self._tapes:
+            self._tapes[beyond] = make_tape(self._spec, self._stack, self._balls, self._inputs, beyond)
+        tape = self._tapes[beyond]
+        gradients = tape.gradients(root, self._wrt, self._cotangent)
+        return {"value": tape.term(root).data, **{name: term.data for name, term in gradients.items()}}
+
+    def _gathered(self, outputs: list[dict[str, Ball]]) -> dict[str, Numbers]:
+        """The numbers of each output, from the balls of the formula and of the forms."""
+        spec, stack, wrt, tape = self._spec, self._stack, self._wrt, self._tapes[""]
+        shapes = output_shapes(spec, stack, wrt)
+        projections = {m.of: Projection(tape, m, self._balls.u) for m in spec.modulo if self._project and m.of in wrt}
+        found = {}
+        for name in ("value", *wrt):
+            skipped = "gradient" if name == "value" else "value"
+            forms = [item[name] for item, form in zip(outputs[1:], spec.forms, strict=False) if form.only != skipped]
+            balls = [outputs[0][name], *forms]
+            if name in projections:
+                balls = [projections[name].of_ball(ball) for ball in balls]
+            found[name] = numbers_of(balls, shapes[name], FORMATS[stack.dtype], self._kind)
+        for name, projection in projections.items():
+            found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
+        return _defined(spec, stack, tape, found, shapes)
+
+
+def _reaching(ball: Ball, other: Ball, row: int) -> Ball:
+    """The ball with an error that reaches to all of the other one."""
+    apart = magnitude(other.x - ball.x)
+    b = np.array(np.broadcast_to(ball.bound(), (2, *apart.shape)))
+    b[row] = np.maximum(b[row], np.where(np.isfinite(apart), apart, 0) + other.bound()[row])
+    return ball.having(b, ball.h, ball.flags, ball.loose)
+
+
+def _defined(
+    spec: Spec, stack: Stack, tape: Tape, found: dict[str, Numbers], shapes: Mapping[str, Shapes]
+) -> dict[str, Numbers]:
+    """`found` with NaN for the derivatives that do not exist."""
+    value = found["value"]
+    missing = without_derivative(spec, stack, tape, np.isnan(value.high) & value.certified, shapes)
+    for name, mask in missing.items():
+        n = found[name]
+        found[name] = replace(n, high=np.where(mask, np.nan, n.high), certified=n.certified | mask)
+    return found
