@@ -19,7 +19,7 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance import Binding, Call, Difference, Environment, Output, Unsupported, cpu_features
 
 Array = NDArray[Any]
 LOSSES = "https://github.com/google-deepmind/optax/blob/v0.2.8/optax/losses"
@@ -179,7 +179,7 @@ class Adapter:
             cotangents=True,
             details={
                 "flush denormal": ", ".join(f"{mode} {str(flush).lower()}" for mode, flush in flushes.items()),
-                "cpu features": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
+                "cpu features": cpu_features(),
                 "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
                 "matmul precision": str(jax.config.jax_default_matmul_precision),
                 "jax_enable_x64": "with float64 only",

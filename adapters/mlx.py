@@ -17,7 +17,7 @@ import numpy as np
 from mlx.nn import losses
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance import Binding, Call, Difference, Environment, Output, Unsupported, cpu_features
 
 Array = NDArray[Any]
 DOCUMENTATION = "https://ml-explore.github.io/mlx/build/html/python/nn/_autosummary_functions/mlx.nn.losses"
@@ -160,7 +160,7 @@ class Adapter:
             cotangents=True,
             details={
                 "flush denormal": str(flushes).lower(),
-                "cpu features": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
+                "cpu features": cpu_features(),
             },
         )
 

@@ -17,7 +17,7 @@ import onnx.parser
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Environment, Output, Unsupported
+from conformance import Binding, Call, Environment, Output, Unsupported, cpu_features
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -55,7 +55,7 @@ class Adapter:
                 "graph optimization": _options().graph_optimization_level.name,
                 "threads": str(_options().intra_op_num_threads),
                 "flush denormal": str(_flushes_subnormals()).lower(),
-                "cpu features": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
+                "cpu features": cpu_features(),
                 "build": ort.get_build_info(),
             },
         )

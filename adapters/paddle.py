@@ -11,7 +11,7 @@ import paddle
 import paddle.nn.functional as F
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance import Binding, Call, Difference, Environment, Output, Unsupported, cpu_features
 
 Array = NDArray[Any]
 DOCUMENTATION = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/functional"
@@ -116,7 +116,7 @@ class Adapter:
             cotangents=True,
             details={
                 "flush denormal": str(flushes).lower(),
-                "cpu features": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
+                "cpu features": cpu_features(),
                 "compiled with MKLDNN": str(paddle.base.core.is_compiled_with_mkldnn()).lower(),
             },
         )

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance import Binding, Call, Difference, Environment, Output, Unsupported, cpu_features
 from conformance.adapter.formula import function_of
 
 Array = NDArray[Any]
@@ -177,7 +177,7 @@ class Adapter:
             details={
                 "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
                 "flush denormal": " ".join(flushed),
-                "cpu features": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
+                "cpu features": cpu_features(),
                 **{name: os.environ.get(name, "") for name in SETTINGS},
             },
         )

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from conformance.adapter import Adapter, Binding, Call, Difference, Environment, Output, Unsupported, WorkerDied
     from conformance.adapter.load import load_adapter
+    from conformance.adapter.machine import cpu_features
     from conformance.errors import ConformanceError
     from conformance.reference import Reference, evaluate
 
@@ -25,6 +26,7 @@ _HOMES = {
     "Output": "adapter",
     "Unsupported": "adapter",
     "WorkerDied": "adapter",
+    "cpu_features": "adapter.machine",
     "load_adapter": "adapter.load",
     "ConformanceError": "errors",
     "Reference": "reference",
@@ -42,6 +44,7 @@ __all__ = [
     "Reference",
     "Unsupported",
     "WorkerDied",
+    "cpu_features",
     "evaluate",
     "load_adapter",
 ]

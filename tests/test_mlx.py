@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from conformance import Adapter, Call, Unsupported, load_adapter
+from conformance import Adapter, Unsupported, load_adapter
 from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES
+from tests.calls import call_of, is_imported_unasked
 
 RNG = np.random.Generator(np.random.Philox(0))
 SCORES = RNG.uniform(-4, 4, (3, 4))
@@ -23,12 +23,6 @@ CHOICE = {"ignore_index": -100, "label_smoothing": 0, "reduction": "none"}
 def adapter() -> Adapter:
     pytest.importorskip("mlx")
     return load_adapter("mlx")
-
-
-def call_of(criterion: str, inputs: dict[str, Any], dtype: str = "float64", **more: Any) -> Call:
-    arrays = {name: np.asarray(array) for name, array in inputs.items()}
-    cast = {name: array.astype(DTYPES[dtype]) if array.dtype.kind == "f" else array for name, array in arrays.items()}
-    return Call(criterion, cast, {"reduction": "none", **more.pop("parameters", {})}, dtype, **more)
 
 
 def test_it_keeps_the_protocol(adapter: Adapter) -> None:
@@ -132,5 +126,4 @@ def test_shapes_that_do_not_fit_are_mlx_s_to_refuse(adapter: Adapter) -> None:
 
 def test_nothing_of_mlx_is_imported_before_it_is_asked_for() -> None:
     assert "mlx" in built_in()
-    code = "import sys, conformance.cli, conformance.adapter.load as l; l.built_in(); sys.exit('mlx' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert not is_imported_unasked("mlx")

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from conformance import Adapter, Call, Unsupported, load_adapter
+from conformance import Adapter, Unsupported, load_adapter
 from conformance.adapter.load import built_in
-from conformance.cases.case import DTYPES
+from tests.calls import call_of, is_imported_unasked
 
 
 @pytest.fixture(scope="module")
 def adapter() -> Adapter:
     pytest.importorskip("paddle")
     return load_adapter("paddle")
-
-
-def call_of(criterion: str, inputs: dict[str, Any], dtype: str = "float64", **more: Any) -> Call:
-    arrays = {name: np.asarray(array) for name, array in inputs.items()}
-    cast = {name: array.astype(DTYPES[dtype]) if array.dtype.kind == "f" else array for name, array in arrays.items()}
-    return Call(criterion, cast, {"reduction": "none", **more.pop("parameters", {})}, dtype, **more)
 
 
 def test_it_keeps_the_protocol(adapter: Adapter) -> None:
@@ -86,5 +79,4 @@ def test_what_paddle_does_not_offer_is_unsupported(
 
 def test_nothing_of_paddle_is_imported_before_it_is_asked_for() -> None:
     assert "paddle" in built_in()
-    code = "import sys, conformance.cli, conformance.adapter.load as l; l.built_in(); sys.exit('paddle' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert not is_imported_unasked("paddle")

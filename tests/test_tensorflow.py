@@ -11,7 +11,7 @@ import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
-from conformance.cases.case import DTYPES, Stack
+from conformance.cases.case import DTYPES, Stack, in_dtype
 from conformance.reference.evaluate import evaluate_stack
 from conformance.spec import spec_for
 from conformance.suite.edges import edge_case
@@ -63,9 +63,8 @@ def call_of(adapter: Adapter, criterion: str, dtype: str = "float32", mode: str 
     assert binding is not None
     assert binding.gradients is not None
     inputs = {**inputs, **more.pop("inputs", {})}
-    cast = {name: array.astype(DTYPES[dtype]) if array.dtype.kind == "f" else array for name, array in inputs.items()}
     parameters = {**parameters, "reduction": "none", **more.pop("parameters", {})}
-    return Call(criterion, cast, parameters, dtype, mode=mode, wrt=binding.gradients, **more)
+    return Call(criterion, in_dtype(inputs, dtype), parameters, dtype, mode=mode, wrt=binding.gradients, **more)
 
 
 def theirs(criterion: str, inputs: Arrays, reduction: str) -> Any:
