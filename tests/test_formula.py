@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conformance.errors import FormulaError
-from conformance.formula import Builder, dims_of, names_in, parse_expression, parse_program
+from conformance.formula import Builder, dims_of, names_in, parse_expression, parse_program, statements
 from conformance.formula.node import walk
 
 
@@ -91,6 +91,14 @@ def test_a_fault_names_its_place() -> None:
 def test_a_program_is_assignments(text: str, message: str) -> None:
     with pytest.raises(FormulaError, match=message):
         parse_program(text)
+
+
+def test_a_statement_keeps_the_parentheses_around_its_expression() -> None:
+    text = "a = (x\n  + y)\nb =  where(a > 0,\n  a, 2)  # twice"
+    first, second = statements(text)
+    assert first == ("a", "(x\n  + y)", 1, 4)
+    assert second == ("b", "where(a > 0,\n  a, 2)", 3, 5)
+    assert parse_expression(first.text).op == "+"
 
 
 def test_equal_expressions_are_one_node() -> None:

@@ -5,11 +5,13 @@ Whether the numbers are right is asked in test_oracle.py.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 import conformance
 from conformance import ConformanceError, Reference, evaluate
-from conformance.cases.case import DTYPES, Stack
+from conformance.cases.case import DTYPES, Stack, in_dtype
 from conformance.cases.plan import stacks
 from conformance.errors import UsageError
 from conformance.reference.control import check_cases
@@ -506,3 +508,37 @@ def test_a_stack_in_one_pass_is_its_cases_one_by_one(criterion: str, dtype: str)
                     np.testing.assert_array_equal(
                         getattr(whole[name], field)[k], getattr(item, field)[0], err_msg=f"{name}.{field} of case {k}"
                     )
+
+
+# What neighbours may be, made of a case's own numbers: at kinks, exact, vanishing, overflowing, infinite.
+NEIGHBOURS: tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], ...] = (
+    np.zeros_like,
+    np.ones_like,
+    lambda numbers: numbers * 1e-30,
+    lambda numbers: numbers * 1e30,
+    lambda numbers: np.where(numbers > 0, INF, numbers),
+)
+SCALES = (1.0, 1e10, 1e-12, 1e5)  # products of ordinary numbers do not come near overflow
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_no_number_depends_on_neighbours_however_far_off(criterion: str, dtype: str) -> None:
+    spec = spec_for(criterion)
+    for drawn, scale in zip(stacks(spec, dtype, "quick"), SCALES, strict=False):
+        stack = of_floats(drawn.only(range(min(len(drawn), 3))), functools.partial(np.multiply, scale))
+        wrt = tuple(name for name in spec.differentiable if name in stack.inputs)
+        others = [of_floats(stack, change) for change in NEIGHBOURS]
+        inputs = {name: np.concatenate([s.inputs[name] for s in (stack, *others)]) for name in stack.inputs}
+        together = evaluate_stack(spec, replace(stack, inputs=inputs), wrt)
+        for name, alone in evaluate_stack(spec, stack, wrt).items():
+            for field in FIELDS:
+                got = getattr(together[name], field)[: len(stack)]
+                np.testing.assert_array_equal(got, getattr(alone, field), err_msg=f"{name}.{field}")
+
+
+def of_floats(stack: Stack, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Stack:
+    """The stack with other floating inputs, rounded to its dtype."""
+    floats = {name: change(a.astype(np.float64)) for name, a in stack.inputs.items() if a.dtype.kind not in "iub"}
+    return replace(stack, inputs={**stack.inputs, **in_dtype(floats, stack.dtype)})

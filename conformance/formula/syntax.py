@@ -26,8 +26,14 @@ def statements(text: str) -> list[Statement]:
     Raises:
         FormulaError: with line and column in `text`.
     """
-    parts = ((name, value, ast.get_source_segment(text, value) or "") for name, value, _ in assignments(text))
-    return [Statement(name, segment, value.lineno, value.col_offset) for name, value, segment in parts]
+    found = []
+    for name, _, statement in assignments(text):
+        # From behind the sign on: the expression's own place would leave out parentheses around the whole of it.
+        head, sign, rest = (ast.get_source_segment(text, statement) or "").partition("=")
+        expression = rest.lstrip(" ")
+        column = statement.col_offset + len(head + sign) + len(rest) - len(expression)
+        found.append(Statement(name, expression, statement.lineno, column))
+    return found
 
 
 def assignments(text: str) -> Iterator[tuple[str, ast.expr, ast.stmt]]:

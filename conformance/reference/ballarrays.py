@@ -15,6 +15,9 @@ from conformance.reference.ball import BEYOND, Ball, parts
 from conformance.reference.formats import Format
 from conformance.reference.quad import BINARY128, Bound, Kind
 
+NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a product in range
+NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
+
 
 class OutOfReach(ArithmeticError):
     """A number that decides which branch is taken is beyond the kind of numbers."""
@@ -42,8 +45,11 @@ class BallArrays:
         self.tiny[0] = np.ldexp(np.ones((), kind.bound), kind.underflow)
         self.min_normal = float(fmt.min_normal)
         self.max_finite = float(fmt.max)
-        self.reorders = reorders  # track what other orders of multiplication may reach
-        self.largest = 0.0  # the largest magnitude so far
+        # Near overflow it matters in which order factors are multiplied, and every order is sound. Narrow formats are
+        # nearly always near it; of the others, it shows when a first pass meets large numbers.
+        self.near = float(fmt.max) ** NEAR_OVERFLOW
+        self.reorders = reorders or self.near < NARROW  # track what other orders of multiplication may reach
+        self.far = np.zeros(1, bool)  # which cases, the first axis of all arrays, met numbers beyond `near` untracked
         self._constants: dict[tuple[float, float], Ball] = {}
 
     def _pair(self, first: float, second: float) -> Bound:

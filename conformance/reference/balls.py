@@ -64,9 +64,9 @@ class ElementwiseBalls(BallArrays):
         if (k if isinstance(k, float) else k.any()) and not (exact is not None and exact.all()):
             added = self.u * k * (m if exact is None else np.where(exact, 0, m))
             b = added if b is None else np.add(b, added, out=added)
-        rough = m.astype(np.float64)  # which is searched ten times as fast
-        top = rough.max(initial=0)
-        if not (rough.min(initial=top) > self.min_normal and top <= self.max_finite / 2):
+        rough = np.asarray(m, np.float64)  # which is searched ten times as fast
+        top, room = rough.max(initial=0), 0 if b is None else b[1].max(initial=0)
+        if not (rough.min(initial=top) > self.min_normal and top + room <= self.max_finite / 2):
             top = m.max(initial=0)
             b, flags = self._extremes(m, b, flags, None if self.flushes else keeps, alive)
             flags = either(flags, _beyond(m, args, poles))
@@ -75,10 +75,9 @@ class ElementwiseBalls(BallArrays):
         if loose is not None:
             loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
-        if not top <= self.largest:
-            # An infinity in one case of a stack must not hide how large the others become.
-            finite = top if np.isfinite(top) else np.where(np.isfinite(m), m, 0).max(initial=0)
-            self.largest = max(self.largest, float(min(finite, 1e308)))
+        if not (self.reorders or top <= self.near):
+            large = np.isfinite(m) & (m > self.near)
+            self.far = self.far | large.any(axis=tuple(range(1, large.ndim)))
         return z.having(b, None, flags, loose)
 
     def _extremes(
@@ -237,7 +236,8 @@ class ElementwiseBalls(BallArrays):
         wide = np.maximum(x.bound(), y.bound()) + magnitude(x.x - y.x)
         unsure = np.zeros_like(cond.open) if cond.unsure is None else cond.unsure
         widen = np.stack(np.broadcast_arrays(unsure, cond.open))
-        return Ball(z.x, np.where(widen, wide, z.bound()), None, either(z.flags, x.flags, y.flags), z.loose)
+        flags = either(z.flags, _where(cond.open, either(x.flags, y.flags)))
+        return Ball(z.x, np.where(widen, wide, z.bound()), None, flags, z.loose)
 
     def gate(self, cond: Cond, g: Ball) -> Ball:
         nothing = self.constant(0.0)
@@ -251,7 +251,7 @@ class ElementwiseBalls(BallArrays):
         above = np.maximum(g.signed + high, 0) - centre
         zl, zh = parts(z.h, self.rank)
         b = None if g.b is None else np.where(cond.open, g.b, z.bound())
-        flags = either(z.flags, g.flags, flagged(cond.unsure, UNSURE))
+        flags = either(z.flags, _where(cond.open, g.flags), flagged(cond.unsure, UNSURE))
         return Ball(z.x, b, (np.where(cond.open, below, zl), np.where(cond.open, above, zh)), flags, z.loose)
 
 
@@ -266,6 +266,10 @@ def _beyond(m: Bound, args: tuple[Ball, ...], poles: Mask | None) -> Flags | Non
         finite, numbers = finite & np.isfinite(arg.m), numbers & ~np.isnan(arg.m)
     overflow = finite & np.isinf(m) & (True if poles is None else ~poles)
     return flagged(overflow | (numbers & np.isnan(m) & doubt), BEYOND)
+
+
+def _where(mask: Mask, flags: Flags | None) -> Flags | None:
+    return None if flags is None else flags * mask
 
 
 def _alive(x: Ball) -> Mask:

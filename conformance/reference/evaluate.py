@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from conformance.reference.ballarrays import OutOfReach
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, with_cases
-from conformance.reference.quad import BINARY64, BINARY128
+from conformance.reference.quad import BINARY64, BINARY128, Kind
 from conformance.reference.tapes import Tapes
 from conformance.spec.layout import match
 from conformance.spec.model import Param, Spec
@@ -169,33 +169,43 @@ class Evaluation:
         self._spec, self._stack, self._wrt = spec, stack, tuple(wrt)
         self._options = {"flushes_subnormals": flushes_subnormals, "project": project}
         # A projection of answers is to add nothing to the error.
-        is_enough = stack.dtype != "float64" and not (project and spec.modulo)
-        self._quick = Tapes(spec, stack, self._wrt, BINARY64, **self._options) if quickly and is_enough else None
-        self._whole: dict[bytes, Tapes] = {}  # in binary128, by cases
+        self._is_quick = quickly and stack.dtype != "float64" and not (project and spec.modulo)
+        self._tapes: dict[tuple[Kind, bool, bytes], Tapes] = {}
 
     def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
         """The numbers; without `forms`, the sound budget is the formula's alone."""
         every = np.arange(len(self._stack))
-        if self._quick is None:
-            return self._in_binary128(every, forms)
-        try:
-            found = self._quick.numbers(forms=forms)
-        except OutOfReach:
-            self._quick = None  # it would end there again
-            return self._in_binary128(every, forms)
-        left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
-        if not left.size:
-            return found
-        others = self._in_binary128(left, forms)
-        return {name: with_cases(n, left, others[name]) for name, n in found.items()}
+        if self._is_quick:
+            try:
+                found = self._evaluated(every, BINARY64, forms)
+            except OutOfReach:
+                self._is_quick = False  # it would end there again
+            else:
+                left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
+                return _replaced(found, left, lambda: self._evaluated(left, BINARY128, forms))
+        return self._evaluated(every, BINARY128, forms)
 
-    def _in_binary128(self, cases: NDArray[np.int64], forms: bool) -> dict[str, Numbers]:
-        """The numbers of some of the cases, with all digits."""
-        key = cases.tobytes()
-        if key not in self._whole:
+    def _evaluated(
+        self, cases: NDArray[np.int64], kind: Kind, forms: bool, *, reorders: bool = False
+    ) -> dict[str, Numbers]:
+        """The numbers of some of the cases, in one kind. A case in which large numbers turn up is evaluated again, with
+        an eye on other orders of multiplication: for each case by itself, so that no number depends on neighbours."""
+        key = kind, reorders, cases.tobytes()
+        if key not in self._tapes:
             part = self._stack if len(cases) == len(self._stack) else self._stack.only(cases)
-            self._whole[key] = Tapes(self._spec, part, self._wrt, BINARY128, **self._options)
-        return self._whole[key].numbers(forms=forms)
+            self._tapes[key] = Tapes(self._spec, part, self._wrt, kind, reorders=reorders, **self._options)
+        found, far = self._tapes[key].numbers(forms=forms), self._tapes[key].far
+        return _replaced(found, far, lambda: self._evaluated(cases[far], kind, forms, reorders=True))
+
+
+def _replaced(
+    found: dict[str, Numbers], cases: NDArray[np.int64], others: Callable[[], dict[str, Numbers]]
+) -> dict[str, Numbers]:
+    """`found`, with other numbers for some of the cases, if any."""
+    if not cases.size:
+        return found
+    numbers = others()
+    return {name: with_cases(n, cases, numbers[name]) for name, n in found.items()}
 
 
 def _settled(n: Numbers) -> Mask:

@@ -50,7 +50,8 @@ class Balls(ElementwiseBalls):
         worst = np.maximum(n - 1, 0)
         if np.max(worst, initial=0) <= ALIKE:
             return sum_factor(n)
-        return np.minimum(sum_factor(n) + _drift(terms, self.format.unit, axes), worst)
+        drifting = np.minimum(sum_factor(n) + _drift(terms, self.format.unit, axes), worst)
+        return np.where(worst <= ALIKE, sum_factor(n), drifting)
 
     def max(self, x: Ball, axes: Axes) -> Ball:
         z = peak(x.x, axes)
@@ -138,7 +139,7 @@ class Balls(ElementwiseBalls):
         own_only = np.stack(np.broadcast_arrays(ratio.bound()[0], 0 * ratio.m))
         b = np.where(near, np.where(norm.m == 0, 0, own_only), ratio.bound())
         h = np.where(near, 1 + centre.signed, low), np.where(near, 1 - centre.signed, high)
-        return Ball(centre.x, b, h, flags)
+        return Ball(centre.x, b, h, flags, None if ratio.loose is None else np.where(near, centre.m, ratio.loose))
 
     def _signed_power(self, r: Ball, q: float) -> Ball:
         """sign(r)·|r|^q, 0 ≤ |r| ≤ 1 up to rounding, q > 0."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conformance.cases.bind import Shapes, full_cotangent, full_rank, make_tape, output_shapes, rank_of
 from conformance.cases.case import Stack
@@ -22,27 +23,37 @@ from conformance.reference.reductions import Balls
 from conformance.reference.undefined import without_derivative
 from conformance.spec.model import Spec
 
-NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a product in range
-NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
-
 
 class Tapes:
     """A stack under evaluation: the formula first, and its forms on the same tapes when they are asked for.
 
     Branches that meet smoothly leave no choice; but beside the joint they are not quite the same, and a sound
     implementation, or the reference's numbers, may be on the other one. What that makes of a result is an error of it.
-    So there is a tape for each side of the joints.
+    So there is a tape for each side of the joints. With `reorders`, what an intermediate may reach takes every order of
+    multiplication into account.
     """
 
     def __init__(
-        self, spec: Spec, stack: Stack, wrt: Sequence[str], kind: Kind, *, flushes_subnormals: bool, project: bool
+        self,
+        spec: Spec,
+        stack: Stack,
+        wrt: Sequence[str],
+        kind: Kind,
+        *,
+        reorders: bool = False,
+        flushes_subnormals: bool = False,
+        project: bool = False,
     ) -> None:
-        self._spec, self._stack, self._wrt, self._kind = spec, stack, tuple(wrt), kind
-        self._flushes, self._project = flushes_subnormals, project
-        # Near overflow it matters in which order factors are multiplied, and every order is sound. Narrow formats are
-        # nearly always near it; of the others, it shows when a first pass meets large numbers.
-        self._near = FORMATS[stack.dtype].max ** NEAR_OVERFLOW
-        self._start(reorders=self._near < NARROW)
+        self._spec, self._stack, self._wrt, self._kind, self._project = spec, stack, tuple(wrt), kind, project
+        rank, fmt = rank_of(spec, stack.layout), FORMATS[stack.dtype]
+        self._balls = Balls(fmt, rank, kind=kind, flushes_subnormals=flushes_subnormals, reorders=reorders)
+        self._tapes: dict[str, Tape] = {}
+        self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
+
+    @property
+    def far(self) -> NDArray[np.int64]:
+        """The cases that met numbers so large that the order of multiplications matters, if it was not followed."""
+        return np.flatnonzero(np.broadcast_to(self._balls.far, len(self._stack)))
 
     @cached_property
     def _inputs(self) -> Mapping[str, Ball]:
@@ -54,14 +65,6 @@ class Tapes:
         given = full_cotangent(self._spec, self._stack)
         return None if given is None else Term(Ball(self._kind.of(given)))
 
-    def _start(self, *, reorders: bool) -> None:
-        stack = self._stack
-        rank = rank_of(self._spec, stack.layout)
-        fmt = FORMATS[stack.dtype]
-        self._balls = Balls(fmt, rank, kind=self._kind, flushes_subnormals=self._flushes, reorders=reorders)
-        self._tapes: dict[str, Tape] = {}
-        self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
-
     def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
         """The numbers; without `forms`, the sound budget is the formula's alone.
 
@@ -71,15 +74,8 @@ class Tapes:
         spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
         roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms if forms)]
         with np.errstate(all="ignore"):
-            self._reach(roots)
-            if not self._balls.reorders and self._balls.largest > self._near:
-                self._start(reorders=True)
-                self._reach(roots)
+            self._outputs += [self._evaluated(root) for root in roots[len(self._outputs) :]]
             return self._gathered(self._outputs[: len(roots)])
-
-    def _reach(self, roots: Sequence[Node]) -> None:
-        """Evaluates the roots that have not been."""
-        self._outputs += [self._evaluated(root) for root in roots[len(self._outputs) :]]
 
     def _evaluated(self, root: Node) -> dict[str, Ball]:
         found = self._on_side("", root)
