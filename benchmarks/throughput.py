@@ -38,6 +38,7 @@ from conformance.cases import plan as case_plan
 from conformance.cases.expand import expand
 from conformance.errors import ConformanceError
 from conformance.reference.evaluate import Evaluation
+from conformance.reference.together import Together
 from conformance.suite import calls, run
 from conformance.suite import cell as judging
 from conformance.suite import recorder as keeping
@@ -156,12 +157,13 @@ def by_size(framework: str, plan: Plan, dtype: str, effort: str) -> Iterator[Row
         draw = meter.timed("drawing", expand)
         with meter.measuring(item.adapter) as seconds:
             for one in plan.cells:
-                judge = run._judge(plan, one, list(item.known))
-                for recipe in case_plan.recipes(plan.specs[one.criterion], dtype, effort, plan.options.seed):
-                    if (recipe.kind == "bulk") is is_bulk:
-                        stack = draw(plan.specs[one.criterion], dtype, recipe)
-                        judge.judge_stack(stack)
-                        cases += len(stack)
+                judge, spec = run._judge(plan, one, list(item.known)), plan.specs[one.criterion]
+                recipes = case_plan.recipes(spec, dtype, effort, plan.options.seed)
+                stacks = [draw(spec, dtype, recipe) for recipe in recipes if (recipe.kind == "bulk") is is_bulk]
+                judge.together = Together(spec, stacks)
+                for stack in stacks:
+                    judge.judge_stack(stack)
+                    cases += len(stack)
         yield row(framework, dtype, size, cases, seconds)
 
 

@@ -81,15 +81,18 @@ TREES: tuple[Tree, ...] = (
 
 
 def evaluated(item: Tree, kind: Kind = BINARY128, seed: int = 0) -> Iterator[tuple[str, Ball, list[arb]]]:
-    """The value and each gradient of a tree, in balls of a kind and in `arb` at the precision that is set."""
+    """The value and each gradient of a tree, in balls of a kind and in `arb` at the precision that is set; nothing
+    where a number beyond the kind decided a branch."""
     inputs, root = _inputs(item, seed), parse_expression(item.text)
     wrt = sorted(names_in(root) & {"x", "y"})
     balls = Balls(FORMATS["float64" if kind is BINARY128 else "float32"], 1 + len(LAYOUT), kind=kind)
     fast = _tape(balls, {name: Ball(kind.of(a)) for name, a in inputs.items()})
     slow = _tape(Arbs(1 + len(LAYOUT)), {name: exact(array) for name, array in inputs.items()})
-    yield "value", fast.term(root).data, slow.term(root).data.ravel().tolist()
-    right = slow.gradients(root, wrt)
-    for name, got in fast.gradients(root, wrt).items():
+    found = {"value": fast.term(root), **fast.gradients(root, wrt)}
+    if balls.cases.lost.any():
+        return
+    right = {"value": slow.term(root), **slow.gradients(root, wrt)}
+    for name, got in found.items():
         yield name, got.data, right[name].data.ravel().tolist()
 
 

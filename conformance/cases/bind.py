@@ -29,14 +29,18 @@ def dtype_numbers(dtype: str) -> dict[str, float]:
 
 def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any], beyond: str = "") -> Tape:
     """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults.
-    `beyond` joints: see `Tape`."""
+    `beyond` joints: see `Tape`. Joined stacks, whose parameters may differ, are for `Balls`."""
     inputs = {name: Term(array) for name, array in arrays.items()}
     for name, item in spec.inputs.items():
         if name not in inputs:
             number = arithmetic.constant(float(item.default or 0))
             inputs[name] = Term(arithmetic.broadcast(number, _shape_of(spec, stack.layout, name)))
-    given = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)}
-    numbers = dtype_numbers(stack.dtype) | given
+    numbers: dict[str, Any] = dict(dtype_numbers(stack.dtype))
+    for name, value in stack.parameters.items():
+        if isinstance(value, np.ndarray):
+            inputs[name] = Term(arithmetic.constants(value))
+        elif not isinstance(value, str):
+            numbers[name] = value
     layout = whole_layout(spec, stack.layout)
     axes = tuple(layout)
     return Tape(arithmetic, layout, inputs, numbers, lambda axis: expand(spec.dims[axis], axes), spec.joints, beyond)

@@ -81,7 +81,8 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Cases that share everything but their data. Every input has one more axis, in front: the case."""
+    """Cases that share everything but their data. Every input has one more axis, in front: the case. Where alike stacks
+    were joined, so has a parameter in which they differ."""
 
     criterion: str
     dtype: str
@@ -97,13 +98,17 @@ class Stack:
 
     def __getitem__(self, k: int) -> Case:
         inputs = {name: array[k, ...] for name, array in self.inputs.items()}
-        return Case(self.criterion, self.dtype, self.layout, self.parameters, inputs)
+        return Case(self.criterion, self.dtype, self.layout, self._parameters_of(k), inputs)
 
     def only(self, cases: Sequence[int] | NDArray[np.int64]) -> Stack:
         """The stack of these of its cases."""
         chosen = np.asarray(cases, int)
         cotangent = None if self.cotangent is None else self.cotangent[chosen]
-        return replace(self, inputs={name: array[chosen] for name, array in self.inputs.items()}, cotangent=cotangent)
+        inputs = {name: array[chosen] for name, array in self.inputs.items()}
+        return replace(self, parameters=self._parameters_of(chosen), inputs=inputs, cotangent=cotangent)
+
+    def _parameters_of(self, cases: Any) -> Mapping[str, Any]:
+        return {name: p[cases] if isinstance(p, np.ndarray) else p for name, p in self.parameters.items()}
 
     @staticmethod
     def of(case: Case) -> Stack:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
@@ -125,16 +125,32 @@ def bulk_case(spec: Spec, dtype: str, origin: str) -> Case | None:
     return expand(spec, dtype, recipe if row is None else replace(recipe, levels=tuple(map(int, row.split("-")))))[0]
 
 
-def for_each_stack(spec: Spec, dtype: str, effort: str, seed: int, visit: Visit, few: Few | None = None) -> Drawn:
+def for_each_stack(
+    spec: Spec,
+    dtype: str,
+    effort: str,
+    seed: int,
+    visit: Visit,
+    few: Few | None = None,
+    expect: Callable[[Sequence[Stack]], None] = lambda stacks: None,
+) -> Drawn:
     """Calls `visit` with each stack of `stacks`; returns what was drawn.
 
     `visit` may return how bad the stack's worst case is, by check (nothing, if it was not answered). Efforts that climb
     steer their random recipes by it. With `few`, recipes are folded onto few variants of those that are answered.
+    Stacks that depend on neither are told to `expect` before the first is visited.
     """
     tally = _Tally(spec, dtype, visit, few)
     plan, space = EFFORTS[effort], space_for(spec, dtype)
-    for recipe in _planned(spec, dtype, plan, seed) if plan.climbs else recipes(spec, dtype, effort, seed):
-        tally.take(recipe)
+    planned = list(_planned(spec, dtype, plan, seed) if plan.climbs else recipes(spec, dtype, effort, seed))
+    if few is None:
+        drawn = [expand(spec, dtype, recipe) for recipe in planned]
+        expect(drawn)
+        for recipe, stack in zip(planned, drawn, strict=True):
+            tally.visit(recipe, stack)
+    else:
+        for recipe in planned:
+            tally.take(recipe)
     if plan.climbs:
         count, width = _randoms(spec, dtype, plan), DIGIT * len(space.counts)
         climb(count, seed, lambda number: tally.take(climbing_recipe(space, spec.name, dtype, number)), width)
@@ -150,7 +166,9 @@ class _Tally:
 
     def take(self, recipe: Recipe) -> Scores | None:
         recipe = recipe if self._few is None else self._few.folded(recipe)
-        stack = expand(self._spec, self._dtype, recipe)
+        return self.visit(recipe, expand(self._spec, self._dtype, recipe))
+
+    def visit(self, recipe: Recipe, stack: Stack) -> Scores | None:
         self._recipes += 1
         self._cases += len(stack)
         if not recipe.kind:  # the levels of those beside it are others

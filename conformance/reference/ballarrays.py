@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,23 @@ NEAR_OVERFLOW = 0.3  # three numbers below this power of the largest one have a 
 NARROW = 1e3  # float16's 65504**0.3 is 28: what ordinary data reach
 
 
-class OutOfReach(ArithmeticError):
-    """A number that decides which branch is taken is beyond the kind of numbers."""
+@dataclass
+class Cases:
+    """Which cases, the first axis of all arrays, met something that concerns the whole of them.
+
+    Attributes:
+        far: finite numbers so large that the order of multiplications matters, which was not followed.
+        lost: a number beyond the kind of numbers, where it decides which branch is taken.
+    """
+
+    far: Mask = field(default_factory=lambda: np.zeros(1, bool))
+    lost: Mask = field(default_factory=lambda: np.zeros(1, bool))
+
+
+def by_case(mask: Mask) -> Mask:
+    """The cases in which a mask holds anywhere."""
+    found: Mask = np.logical_or.reduce(mask, axis=tuple(range(1, mask.ndim)))
+    return found
 
 
 class BallArrays:
@@ -49,7 +65,7 @@ class BallArrays:
         # nearly always near it; of the others, it shows when a first pass meets large numbers.
         self.near = float(fmt.max) ** NEAR_OVERFLOW
         self.reorders = reorders or self.near < NARROW  # track what other orders of multiplication may reach
-        self.far = np.zeros(1, bool)  # which cases, the first axis of all arrays, met numbers beyond `near` untracked
+        self.cases = Cases()
         self._constants: dict[tuple[float, float], Ball] = {}
 
     def _pair(self, first: float, second: float) -> Bound:
@@ -58,17 +74,22 @@ class BallArrays:
     def constant(self, value: float, *, exact: bool = True) -> Ball:
         key = value, math.copysign(1.0, value)
         if key not in self._constants:
-            self._constants[key] = self._constant(value)
+            self._constants[key] = self.constants(np.array([value]))
         return self._constants[key]
 
-    def _constant(self, value: float) -> Ball:
-        x, reach = self.kind.of(np.full((1,) * self.rank, value)), self.kind.reach
-        is_beyond = reach is not None and np.isfinite(value) and value != 0 and not 1 / reach <= abs(value) <= reach
-        flags = np.full(x.shape, BEYOND) if is_beyond else None
-        if float(np.ldexp(np.frexp(value)[0], self.format.digits)).is_integer() or not np.isfinite(value):
+    def constants(self, values: NDArray[np.float64]) -> Ball:
+        """A number for each case, rounded to the dtype where it is not one of it."""
+        value = np.asarray(values, np.float64).reshape((-1,) + (1,) * (self.rank - 1))
+        x, size, flags = self.kind.of(value), np.abs(value), None
+        if self.kind.reach is not None:
+            is_beyond = (size != 0) & ((size < 1 / self.kind.reach) | (size > self.kind.reach)) & np.isfinite(value)
+            flags = is_beyond * BEYOND if is_beyond.any() else None
+        digits = np.ldexp(np.frexp(value)[0], self.format.digits)
+        exact = (digits == np.rint(digits)) | ~np.isfinite(value)
+        if exact.all():
             return Ball(x, flags=flags)
-        b = self._pair(0.0, max(self.format.unit * abs(value), self.format.tiny / 2))
-        return Ball(x, b, flags=flags)
+        off = np.where(exact, 0, np.maximum(self.format.unit * size, self.format.tiny / 2))
+        return Ball(x, np.stack([np.zeros_like(off), off]).astype(self.kind.bound), flags=flags)
 
     def shape(self, x: Ball) -> tuple[int, ...]:
         return x.x.shape

@@ -30,7 +30,7 @@ from conformance.reference.ball import (
     opposed,
     parts,
 )
-from conformance.reference.ballarrays import BallArrays, OutOfReach
+from conformance.reference.ballarrays import BallArrays, by_case
 from conformance.reference.formats import ULPS
 from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, signs, sum_is_exact
 from conformance.reference.quad import Bound, Quad, magnitude
@@ -76,8 +76,7 @@ class ElementwiseBalls(BallArrays):
             loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
         if not (self.reorders or top <= self.near):
-            large = np.isfinite(m) & (m > self.near)
-            self.far = self.far | large.any(axis=tuple(range(1, large.ndim)))
+            self.cases.far = self.cases.far | by_case(np.isfinite(m) & (m > self.near))
         return z.having(b, None, flags, loose)
 
     def _extremes(
@@ -174,9 +173,10 @@ class ElementwiseBalls(BallArrays):
         return self.ball(z, b, (x,), ULPS[name], keeps=keeps, poles=poles, alive=alive)
 
     def _decide(self, *args: Ball) -> None:
-        """Raises `OutOfReach` if these are to decide something, and left the range of a narrow kind of numbers."""
-        if self.kind.reach is not None and any(x.flags is not None and (x.flags & BEYOND).any() for x in args):
-            raise OutOfReach
+        """Notes the cases in which these are to decide something, and left the range of a narrow kind of numbers."""
+        if self.kind.reach is not None:
+            for flags in (x.flags for x in args if x.flags is not None):
+                self.cases.lost = self.cases.lost | by_case((flags & BEYOND) != 0)
 
     def sign(self, x: Ball) -> Ball:
         self._decide(x)

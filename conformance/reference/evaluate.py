@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from conformance.cases.bind import outside
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.errors import UsageError
-from conformance.reference.ballarrays import OutOfReach
 from conformance.reference.escalate import escalate
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Float, Mask, Numbers, half_ulp, with_cases
@@ -175,15 +174,11 @@ class Evaluation:
     def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
         """The numbers; without `forms`, the sound budget is the formula's alone."""
         every = np.arange(len(self._stack))
-        if self._is_quick:
-            try:
-                found = self._evaluated(every, BINARY64, forms)
-            except OutOfReach:
-                self._is_quick = False  # it would end there again
-            else:
-                left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
-                return _replaced(found, left, lambda: self._evaluated(left, BINARY128, forms))
-        return self._evaluated(every, BINARY128, forms)
+        if not self._is_quick:
+            return self._evaluated(every, BINARY128, forms)
+        found = self._evaluated(every, BINARY64, forms)
+        left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
+        return _replaced(found, left, lambda: self._evaluated(left, BINARY128, forms))
 
     def _evaluated(
         self, cases: NDArray[np.int64], kind: Kind, forms: bool, *, reorders: bool = False

@@ -52,6 +52,11 @@ class Numbers:
         return (self.error > ulp(self.high, FORMATS["float64"]) * 2.0**-10) | self.unsure | ~self.certified
 
 
+def cases_of(n: Numbers, cases: slice) -> Numbers:
+    """The numbers of some of the cases."""
+    return replace(n, **{f.name: getattr(n, f.name)[cases] for f in fields(n) if f.name != "modulo"})
+
+
 def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers:
     """The numbers, those of some cases replaced by `others`."""
     changed: dict[str, Any] = {f.name: np.array(getattr(n, f.name)) for f in fields(n) if f.name != "modulo"}

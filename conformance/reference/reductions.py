@@ -23,7 +23,9 @@ class Balls(ElementwiseBalls):
     """Arithmetic on balls: `conformance.formula.Arithmetic` with errors."""
 
     def with_rank(self, rank: int) -> Balls:
-        return Balls(self.format, rank, kind=self.kind, flushes_subnormals=self.flushes, reorders=self.reorders)
+        balls = Balls(self.format, rank, kind=self.kind, flushes_subnormals=self.flushes, reorders=self.reorders)
+        balls.cases = self.cases
+        return balls
 
     def sum(self, x: Ball, axes: Axes) -> Ball:
         n = _count(x.x, axes)

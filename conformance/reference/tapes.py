@@ -16,7 +16,7 @@ from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
 from conformance.reference.ball import Ball
 from conformance.reference.formats import FORMATS
-from conformance.reference.numbers import Numbers, numbers_of
+from conformance.reference.numbers import Mask, Numbers, numbers_of
 from conformance.reference.projection import Projection
 from conformance.reference.quad import Kind, magnitude
 from conformance.reference.reductions import Balls
@@ -53,7 +53,7 @@ class Tapes:
     @property
     def far(self) -> NDArray[np.int64]:
         """The cases that met numbers so large that the order of multiplications matters, if it was not followed."""
-        return np.flatnonzero(np.broadcast_to(self._balls.far, len(self._stack)))
+        return np.flatnonzero(np.broadcast_to(self._balls.cases.far, len(self._stack)))
 
     @cached_property
     def _inputs(self) -> Mapping[str, Ball]:
@@ -66,11 +66,8 @@ class Tapes:
         return None if given is None else Term(Ball(self._kind.of(given)))
 
     def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
-        """The numbers; without `forms`, the sound budget is the formula's alone.
-
-        Raises:
-            OutOfReach: a number that decides a branch is beyond the kind.
-        """
+        """The numbers; without `forms`, the sound budget is the formula's alone. Where a number beyond the kind decided
+        a branch, those of the case have no bound."""
         spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
         roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms if forms)]
         with np.errstate(all="ignore"):
@@ -107,7 +104,9 @@ class Tapes:
             found[name] = numbers_of(balls, shapes[name], FORMATS[stack.dtype], self._kind)
         for name, projection in projections.items():
             found[name] = replace(found[name], modulo=projection.for_answers(shapes[name]))
-        return _defined(spec, stack, tape, found, shapes)
+        found = _defined(spec, stack, tape, found, shapes)
+        lost = self._balls.cases.lost
+        return {name: _unbounded(n, lost) for name, n in found.items()} if lost.any() else found
 
 
 def _reaching(ball: Ball, other: Ball, row: int) -> Ball:
@@ -128,3 +127,9 @@ def _defined(
         n = found[name]
         found[name] = replace(n, high=np.where(mask, np.nan, n.high), certified=n.certified | mask)
     return found
+
+
+def _unbounded(n: Numbers, cases: Mask) -> Numbers:
+    """The numbers, of which nothing says how far off those of some cases are."""
+    where = cases.reshape((-1,) + (1,) * (n.high.ndim - 1))
+    return replace(n, error=np.where(where, np.inf, n.error), certified=n.certified & ~where)

@@ -17,6 +17,7 @@ from conformance.reference.certify import Ways, certify
 from conformance.reference.evaluate import Evaluation
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
+from conformance.reference.together import Share, Together
 from conformance.spec.model import Spec
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.suite.conclusion import concluded
@@ -50,6 +51,7 @@ class CellJudge:
     cases: int = 0
     isolated: Isolated | None = None
     deaths: int = 0  # of workers
+    together: Together | None = None  # the stacks to come: the reference is evaluated for those as one that are alike
 
     @cached_property
     def careful(self) -> Adapter:
@@ -160,11 +162,12 @@ class CellJudge:
         """The reference's numbers for a stack, certified."""
         return self._certified(stack, self._evaluated(self._evaluation(stack, wrt)))
 
-    def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation:
+    def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation | Share:
         flushes = self.environment.flushes(stack.dtype)
-        return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True, quickly=True)
+        together = self.together or Together(self.spec)
+        return together.evaluation(stack, wrt, flushes_subnormals=flushes, project=True, quickly=True)
 
-    def _evaluated(self, evaluation: Evaluation, *, forms: bool = True) -> dict[str, Numbers]:
+    def _evaluated(self, evaluation: Evaluation | Share, *, forms: bool = True) -> dict[str, Numbers]:
         with self.seconds.spent("reference"):
             return evaluation.numbers(forms=forms)
 

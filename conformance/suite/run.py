@@ -6,7 +6,7 @@ import fnmatch
 import functools
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
@@ -18,6 +18,7 @@ from conformance.cases.invalid import invalid_checks
 from conformance.cases.plan import consistency_stacks, few_for, for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
+from conformance.reference.together import Together
 from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
@@ -72,8 +73,11 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
         watch(len(stack))
         return found
 
+    def expect(stacks: Sequence[Stack]) -> None:
+        judge.together = Together(spec, stacks)
+
     few = few_for(spec, cell.dtype, plan.options.effort) if cell.mode in framework.environment.compiles else None
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged, few)
+    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged, few, expect)
     for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed, few):
         judge_consistency(judge, stack)
     result.checks = judge.checks()
