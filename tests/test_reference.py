@@ -488,6 +488,23 @@ def test_a_value_beyond_float64_is_infinite() -> None:
     assert evaluate("mse", {"input": [1e200], "target": [0.0]}).value == INF
 
 
+@pytest.mark.parametrize(
+    ("criterion", "inputs", "output", "tight"),
+    [
+        ("mse", {"input": [1e200], "target": [0.0]}, "value", 0.0),  # whoever rounds, overflows
+        ("mse", {"input": [math.inf], "target": [0.0]}, "value", 0.0),
+        ("l1", {"input": [FORMATS["float64"].max], "target": [-(2.0**970)]}, "value", INF),  # the largest is near
+        # Vectors of one or two times the smallest number: their norm, and so the sign of what is due, is any.
+        ("cosine_embedding", {"input1": [1.0, 1.0], "input2": [1e-323, 5e-324], "target": 1}, "input2", INF),
+    ],
+)
+def test_what_a_number_beyond_float64_may_be(criterion: str, inputs: Inputs, output: str, tight: float) -> None:
+    found = numbers(criterion, inputs)[output]
+    assert np.isinf(found.high).all()
+    assert (found.tight == tight).all()
+    assert (found.sound == tight).all()
+
+
 # Stacks
 
 OVERFLOWS = ("overflow_tight", "overflow_sound", "overflow_other")

@@ -27,7 +27,8 @@ class Numbers:
     """One output of the reference, for a whole stack: every array has the stack's axis in front.
 
     The exact result is high + low up to `error`. `tight` and `sound` are the budgets without the half ulp of the final
-    rounding; `below` and `above` the interval of choices at a kink, measured from the result. All absolute.
+    rounding, infinite for an infinite number that a sound implementation may find to be finite; `below` and `above` the
+    interval of choices at a kink, measured from the result. All absolute.
     """
 
     high: Float
@@ -99,6 +100,8 @@ def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format, kind: Kind = BINA
         more = hull_from(formula, form)
         below, above = np.maximum(below, more[0]), np.maximum(above, more[1])
         flags = either(flags, form.flags)
+    if np.isinf(high).any():
+        tight, sound = (_of_infinite(formula, high, budget, fmt) for budget in (tight, sound))
     error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # nothing says how far off it is
     if kind is BINARY128:
         of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
@@ -110,6 +113,15 @@ def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format, kind: Kind = BINA
     arrays = (high, low, _up(error), _up(tight), _up(sound), _up(below), _up(above))
     masks = (_has(formula.flags, OVER), _has(flags, OVER), _has(flags, OTHER), certified, _has(formula.flags, UNSURE))
     return Numbers(*(shaped(array) for array in (*arrays, *masks, np.int16(kind.bits))))
+
+
+def _of_infinite(formula: Ball, high: Float, budget: Bound, fmt: Format) -> Bound:
+    """The budget of numbers that are finite, and infinite in float64: none where a sound implementation overflows for
+    certain, or one without end."""
+    room = formula.m - np.asarray(fmt.max, formula.m.dtype)
+    beyond = np.isinf(high) & np.isfinite(formula.m)
+    found: Bound = np.where(beyond, np.where(budget < room, 0, np.inf), budget)
+    return found
 
 
 def _has(flags: Flags | None, flag: np.uint8) -> Mask:

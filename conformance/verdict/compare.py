@@ -148,5 +148,9 @@ def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
     vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high))
     may_overflow = np.where(same_sign, n.overflow_tight | n.overflow_sound, n.overflow_other)
     overflow = infinite & ((gap <= n.sound) | may_overflow)
+    # A number beyond float64 that may lie within the range, or be of the other sign.
+    lacking = np.isinf(n.high) & ~right & ~np.isnan(a)
+    vacuous |= lacking & np.isinf(n.tight)
+    overflow |= lacking & np.isinf(n.sound)
     severity = np.where(right | (infinite & (gap <= n.tight)), AGREES, np.where(overflow, INACCURATE, FAILS))
     return np.where(np.isnan(n.high) | vacuous, UNDECIDED, severity), vacuous
