@@ -72,6 +72,16 @@ def test_every_number_lies_within_its_bound(criterion: str, dtype: str) -> None:
     assert compared >= 0.99 * numbers  # at a kink, a tie of roots stays open for ever, and the numbers that rest on it
 
 
+def test_a_ball_that_cannot_tell_a_kink_has_no_derivative() -> None:
+    """nt_xent's one vector is NaN, so has no direction: a number says so, where a ball of NaN compares with nothing."""
+    spec = spec_for("nt_xent")
+    stack = Stack.of(make_case(spec, {"input": [[np.nan, 1.0]], "target": [1]}, {"reduction": "none"}, "float64"))
+    found = evaluate_stack(spec, stack, ("input",))
+    assert np.isnan(found["input"].high).all()
+    assert found["value"].high == 0
+    assert check_cases(spec, stack, found, [0]) == 1  # the value
+
+
 @pytest.mark.parametrize(
     ("criterion", "name"),
     [("cross_entropy", "softplus"), ("soft_margin", "softplus"), ("gaussian_nll", "log"), ("poisson_nll", "exp")],

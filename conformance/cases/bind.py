@@ -35,8 +35,7 @@ def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, An
         if name not in inputs:
             number = arithmetic.constant(float(item.default or 0))
             inputs[name] = Term(arithmetic.broadcast(number, _shape_of(spec, stack.layout, name)))
-    given = {name: value for name, value in stack.parameters.items() if not isinstance(value, str)}
-    numbers = dtype_numbers(stack.dtype) | given
+    numbers = {**dtype_numbers(stack.dtype), **stack.parameters}
     layout = whole_layout(spec, stack.layout)
     axes = tuple(layout)
     return Tape(arithmetic, layout, inputs, numbers, lambda axis: expand(spec.dims[axis], axes), spec.joints, beyond)

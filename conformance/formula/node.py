@@ -13,7 +13,8 @@ COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 class Node:
     """An expression. Two nodes of one `Builder` are the same object exactly where they are the same expression.
 
-    `op` is "const", "name" or a primitive; `value` is a const's number or a name's text; `over` names the axes of a
+    `op` is "const", "name" or a primitive; `value` is a const's number, a name's text, or
+    the "NAME VALUE" of a choice that is compared with one of its values; `over` names the axes of a
     reduction (None: all of them); `where` is the condition of a masked reduction.
     """
 
@@ -33,7 +34,7 @@ class Node:
     @property
     def is_boolean(self) -> bool:
         """Whether this is a condition by its form (a bare name may be one too)."""
-        return self.op in COMPARISONS or self.op in {"and", "or", "not", "leading"}
+        return self.op in COMPARISONS or self.op in {"and", "or", "not", "leading", "is"}
 
     @cached_property
     def order(self) -> tuple[Node, ...]:

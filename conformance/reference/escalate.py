@@ -95,7 +95,7 @@ def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str], *, project: boo
     shapes = output_shapes(spec, stack, wrt)
     found = {name: np.broadcast_to(ball, shapes[name][0]).reshape(shapes[name][1]) for name, ball in balls.items()}
     no_value = np.frompyfunc(lambda ball: bool(ball.is_nan()), 1, 1)(found["value"]).astype(bool)
-    for name, missing in without_derivative(spec, stack, tape, no_value, shapes).items():
+    for name, missing in without_derivative(spec, stack, tape, no_value, shapes, or_unsure=True).items():
         found[name] = np.where(missing, NOTHING, found[name])
     return found
 

@@ -55,26 +55,30 @@ def circle(
     normalise: bool = True,
     constant_weights: bool = True,
     reduction: str = "mean",
+    held: Scalars | None = None,
 ) -> Scalars:
     """log(1 + sum_n exp(g a_n (s_n - m)) sum_p exp(-g a_p (s_p - 1 + m))).
 
-    a_n = max(s_n + m, 0), a_p = max(1 + m - s_p, 0).
+    a_n = max(s_n + m, 0), a_p = max(1 + m - s_p, 0). Constant weights are those at `held`, which is the input itself
+    unless the input is moved away from the point where they are constant.
     """
     t, m, g = np.asarray(target), arb(margin), arb(gamma)
 
-    def weight(x: Scalar) -> Scalar:
-        return constant(positive_part(x)) if constant_weights else positive_part(x)
+    def alike(x: Scalars, i: int, k: int) -> Scalar:
+        return cosine(x[i], x[k]) if normalise else smaller(dot(x[i], x[k]), ZERO + 1)
 
     def term(at: tuple[int, ...]) -> Scalar:
         own, other = ZERO, ZERO
         for k in range(len(t)):
             if k == at[0]:
                 continue
-            s = cosine(input[at], input[k]) if normalise else smaller(dot(input[at], input[k]), ZERO + 1)
+            s = weighed = alike(input, at[0], k)
+            if constant_weights:
+                weighed = constant(alike(input if held is None else held, at[0], k))
             if t[k] == t[at]:
-                own = own + exp(-g * weight(1 + m - s) * (s - 1 + m))
+                own = own + exp(-g * positive_part(1 + m - weighed) * (s - 1 + m))
             else:
-                other = other + exp(g * weight(s + m) * (s - m))
+                other = other + exp(g * positive_part(weighed + m) * (s - m))
         return log(1 + own * other)
 
     return reduced(each(t.shape, term), reduction)
