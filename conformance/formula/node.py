@@ -72,6 +72,13 @@ def dims_of(
 
     `dims` gives the axes of each name (none: a number), `expand` the axes that an `over=` name stands for.
     """
+    return tuple(sorted(dims_within(root, dims, expand)[id(root)]))
+
+
+def dims_within(
+    root: Node, dims: Mapping[str, tuple[str, ...]], expand: Callable[[str], tuple[str, ...]]
+) -> dict[int, frozenset[str]]:
+    """The same of every node of an expression, by its `id`."""
     known: dict[int, frozenset[str]] = {}
     for node in walk(root):
         below = frozenset().union(*(known[id(child)] for child in node.children)) if node.children else frozenset()
@@ -89,7 +96,7 @@ def dims_of(
         elif node.op in REDUCTIONS:
             below = below - {axis for name in node.over or () for axis in expand(name)}
         known[id(node)] = below
-    return tuple(sorted(known[id(root)]))
+    return known
 
 
 REDUCTIONS = {"sum", "mean", "max", "logsumexp", "norm", "pick", "ctc_log_likelihood"}
