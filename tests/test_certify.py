@@ -22,7 +22,7 @@ from conformance.record.results import first_fault, read_results, results_of, wr
 from conformance.reference import control, escalate
 from conformance.reference.certify import Ways, certify
 from conformance.reference.control import check_cases, is_within, sample
-from conformance.reference.escalate import precision
+from conformance.reference.escalate import positions_of, precision
 from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.functions import FUNCTIONS
@@ -70,6 +70,16 @@ def test_every_number_lies_within_its_bound(criterion: str, dtype: str) -> None:
         numbers += sum(int((np.isfinite(item.high) & ~item.unsure).sum()) for item in found.values())
         compared += check_cases(spec, stack, found, range(len(stack)))
     assert compared >= 0.99 * numbers  # at a kink, a tie of roots stays open for ever, and the numbers that rest on it
+
+
+def test_a_ball_that_cannot_tell_a_kink_has_no_derivative() -> None:
+    """nt_xent's one vector is NaN, so has no direction: a number says so, where a ball of NaN compares with nothing."""
+    spec = spec_for("nt_xent")
+    stack = Stack.of(make_case(spec, {"input": [[np.nan, 1.0]], "target": [1]}, {"reduction": "none"}, "float64"))
+    found = evaluate_stack(spec, stack, ("input",))
+    assert np.isnan(found["input"].high).all()
+    assert found["value"].high == 0
+    assert check_cases(spec, stack, found, [0]) == 1  # the value
 
 
 @pytest.mark.parametrize(
@@ -202,6 +212,13 @@ def test_beyond_the_limit_it_stays_undecided_and_is_counted_so(monkeypatch: pyte
     assert (went.undecided, went.arb) == (1, 0)
     answer = np.array([[1.0, 4.0]])
     assert [NAMES[k] for k in judge(found["value"], answer, FORMATS["float64"]).severity[0]] == ["undecided", "agrees"]
+
+
+def test_the_work_is_that_of_the_largest_operation() -> None:
+    """The layout of npair has four axes, and no operation looks at more than three of them at once."""
+    batch = np.ones((12, 33))
+    stack = stack_of("npair", {"anchor": batch, "positive": batch, "target": np.arange(12)})
+    assert positions_of(spec_for("npair"), stack) == 12 * 33 * 12
 
 
 def test_more_precision_is_for_smaller_cases(monkeypatch: pytest.MonkeyPatch) -> None:

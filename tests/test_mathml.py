@@ -30,7 +30,15 @@ def read(text: str) -> str:
 
 def test_every_primitive_has_a_rule() -> None:
     written = set(FUNCTIONS) - {"clip"}  # which is a minimum of a maximum
-    assert set(RULES) == written | COMPARISONS | set(BINARY.values()) | {"neg", "and", "or", "not", "const", "name"}
+    assert set(RULES) == written | COMPARISONS | set(BINARY.values()) | {
+        "neg",
+        "and",
+        "or",
+        "not",
+        "is",
+        "const",
+        "name",
+    }
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -35,12 +35,8 @@ def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, An
         if name not in inputs:
             number = arithmetic.constant(float(item.default or 0))
             inputs[name] = Term(arithmetic.broadcast(number, _shape_of(spec, stack.layout, name)))
-    numbers: dict[str, Any] = dict(dtype_numbers(stack.dtype))
-    for name, value in stack.parameters.items():
-        if isinstance(value, np.ndarray):
-            inputs[name] = Term(arithmetic.constants(value))
-        elif not isinstance(value, str):
-            numbers[name] = value
+    numbers = {**dtype_numbers(stack.dtype), **stack.parameters}
+    inputs |= {name: Term(arithmetic.constants(x)) for name, x in numbers.items() if isinstance(x, np.ndarray)}
     layout = whole_layout(spec, stack.layout)
     axes = tuple(layout)
     return Tape(arithmetic, layout, inputs, numbers, lambda axis: expand(spec.dims[axis], axes), spec.joints, beyond)

@@ -50,6 +50,9 @@ def holds(condition: Node, names: Names) -> Any:
         if condition.value not in names:
             raise FormulaError(f"{condition.value!r} is not known in a domain", condition.line, condition.column)
         return names[str(condition.value)]
+    if condition.op == "is":
+        name, _, choice = str(condition.value).partition(" ")
+        return names.get(name) == choice
     if condition.op == "size":
         return holds(condition.args[0], names)
     if condition.op not in OPERATIONS:

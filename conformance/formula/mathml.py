@@ -192,6 +192,12 @@ def _of(wrap: Callable[[Node], str], tightness: int = ATOM) -> Callable[[Node], 
     return lambda node: (wrap(node.args[0]), tightness)
 
 
+def _is(node: Node) -> Printed:
+    """A choice and the value that it is compared with."""
+    name, _, choice = str(node.value).partition(" ")
+    return f"{_name(name)}{_o('=')}<mtext>{escape(choice)}</mtext>", COMPARISON
+
+
 def _fraction(node: Node) -> Printed:
     over, under = map(_bare, node.args)
     return f"<mfrac>{over}{under}</mfrac>", POWER
@@ -215,6 +221,7 @@ RULES: Mapping[str, Callable[[Node], Printed]] = {
     "and": _between(_word("and"), AND),
     "or": _between(_word("or"), OR),
     "not": _of(lambda x: f"{_word('not')}{_held(x, COMPARISON)}", NOT),
+    "is": _is,
     "where": _where,
     "abs": _of(lambda x: f"{_o('|', PREFIX)}{_bare(x)}{_o('|', POSTFIX)}"),
     "exp": _of(_exp, POWER),

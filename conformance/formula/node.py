@@ -13,7 +13,8 @@ COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 class Node:
     """An expression. Two nodes of one `Builder` are the same object exactly where they are the same expression.
 
-    `op` is "const", "name" or a primitive; `value` is a const's number or a name's text; `over` names the axes of a
+    `op` is "const", "name" or a primitive; `value` is a const's number, a name's text, or
+    the "NAME VALUE" of a choice that is compared with one of its values; `over` names the axes of a
     reduction (None: all of them); `where` is the condition of a masked reduction.
     """
 
@@ -33,7 +34,7 @@ class Node:
     @property
     def is_boolean(self) -> bool:
         """Whether this is a condition by its form (a bare name may be one too)."""
-        return self.op in COMPARISONS or self.op in {"and", "or", "not", "leading"}
+        return self.op in COMPARISONS or self.op in {"and", "or", "not", "leading", "is"}
 
     @cached_property
     def order(self) -> tuple[Node, ...]:
@@ -71,6 +72,13 @@ def dims_of(
 
     `dims` gives the axes of each name (none: a number), `expand` the axes that an `over=` name stands for.
     """
+    return tuple(sorted(dims_within(root, dims, expand)[id(root)]))
+
+
+def dims_within(
+    root: Node, dims: Mapping[str, tuple[str, ...]], expand: Callable[[str], tuple[str, ...]]
+) -> dict[int, frozenset[str]]:
+    """The same of every node of an expression, by its `id`."""
     known: dict[int, frozenset[str]] = {}
     for node in walk(root):
         below = frozenset().union(*(known[id(child)] for child in node.children)) if node.children else frozenset()
@@ -88,7 +96,7 @@ def dims_of(
         elif node.op in REDUCTIONS:
             below = below - {axis for name in node.over or () for axis in expand(name)}
         known[id(node)] = below
-    return tuple(sorted(known[id(root)]))
+    return known
 
 
 REDUCTIONS = {"sum", "mean", "max", "logsumexp", "norm", "pick", "ctc_log_likelihood"}

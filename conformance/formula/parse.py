@@ -194,6 +194,8 @@ class _Reader:
         raise fault_at("of the unary operators, a formula knows + - not", tree)
 
     def _compare(self, tree: ast.Compare) -> Node:
+        if any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in tree.comparators):
+            return self._choice(tree)
         sides = [self.read(side) for side in (tree.left, *tree.comparators)]
         parts = []
         for operator, left, right in zip(tree.ops, sides, sides[1:], strict=False):
@@ -201,6 +203,16 @@ class _Reader:
                 raise fault_at("of the comparisons, a formula knows == != < <= > >=", tree)
             parts.append(self.builder.node(COMPARE[type(operator)], left, right, at=tree))
         return self._join("and", parts, tree)
+
+    def _choice(self, tree: ast.Compare) -> Node:
+        """A choice beside one of its values: NAME == 'VALUE'."""
+        (operator, *more), text = tree.ops, tree.comparators[0]
+        name = tree.left.id if isinstance(tree.left, ast.Name) else ""
+        value = text.value if isinstance(text, ast.Constant) and isinstance(text.value, str) else ""
+        if more or not name or not value or type(operator) not in {ast.Eq, ast.NotEq}:
+            raise fault_at("a text stands in NAME == 'VALUE' and NAME != 'VALUE' only, for a choice", tree)
+        node = self.builder.node("is", value=f"{name} {value}", at=tree)
+        return node if isinstance(operator, ast.Eq) else self.builder.node("not", node, at=tree)
 
     def _boolop(self, tree: ast.BoolOp) -> Node:
         op = "and" if isinstance(tree.op, ast.And) else "or"

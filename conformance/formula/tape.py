@@ -22,7 +22,7 @@ class Tape:
         arithmetic: the numbers to compute with.
         layout: the axes of the cases with their sizes; array axis i + 1 is the i-th of them.
         inputs: the arrays of the inputs, of full rank.
-        numbers: parameters, as Python numbers; booleans are conditions.
+        numbers: parameters, as Python numbers; booleans are conditions, and texts what a choice is compared with.
         expand: the axes that an axis name in a formula stands for (`D` for all of `D*`).
         joints: pairs of nodes (their ids) whose comparison chooses between branches that meet smoothly: there is no
             choice to make, so nothing is open.
@@ -36,7 +36,7 @@ class Tape:
         arithmetic: Arithmetic,
         layout: Mapping[str, int],
         inputs: Mapping[str, Term],
-        numbers: Mapping[str, Number],
+        numbers: Mapping[str, Number | str],
         expand: Callable[[str], Sequence[str]],
         joints: frozenset[tuple[int, int]] = frozenset(),
         beyond: str = "",
@@ -154,6 +154,9 @@ class Tape:
             return self.algebra.constant(float(node.value or 0))
         if node.op == "name":
             return self._name(str(node.value))
+        if node.op == "is":
+            name, _, choice = str(node.value).partition(" ")
+            return self._everywhere(self._numbers.get(name) == choice)
         if node.op in COMPARISONS:
             x, y = (self.term(arg).data for arg in node.args)
             cond = self.algebra.arithmetic.compare(node.op, x, y)
@@ -179,9 +182,13 @@ class Tape:
         if name in self._numbers:
             value = self._numbers[name]
             if isinstance(value, bool):
-                return Cond(np.full((1,) * self.algebra.rank, value))
+                return self._everywhere(value)
+            assert not isinstance(value, str)
             return self.algebra.constant(value, exact=False)
         return self.algebra.constant(float(self.size_of(name)))
+
+    def _everywhere(self, holds: bool) -> Cond:
+        return Cond(np.full((1,) * self.algebra.rank, holds))
 
     def size_of(self, name: str) -> int:
         """The number of positions along an axis name of the formula."""

@@ -142,6 +142,9 @@ class Body:
             return ast.BinOp(args[0], OPERATORS[node.op](), args[1])
         if node.op in COMPARE:
             return ast.Compare(args[0], [COMPARE[node.op]()], [args[1]])
+        if node.op == "is":
+            name, _, choice = str(node.value).partition(" ")
+            return ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant(choice)])
         if node.op in {"and", "or"}:
             return ast.BoolOp(ast.And() if node.op == "and" else ast.Or(), args)
         if node.op in {"neg", "not"}:

@@ -90,6 +90,7 @@ class _Neutral:
         """All of them. What comes first depends on what is needed after it."""
         body, loss = self.body, self.names["loss"]
         domains = [line for name, domain in self.domains.items() for line in self._domain(name, domain)]
+        domains += [line for item in self.spec.params.values() if item.choices for line in _choice(item)]
         for node in self.names.values():
             if body.kinds.reaches(node):
                 body.value(node)
@@ -151,6 +152,7 @@ class _Neutral:
             if item.dtype == "int":
                 yield f"{name} = whole({name})"
             if item is anchor:
+                yield from _rank(item, {self.spec.dims[dim].kind for dim in item.shape})
                 continue
             if "without_last" in item.broadcast:
                 yield f"if {name}.ndim == {anchor.name}.ndim - 1:"
@@ -163,6 +165,20 @@ class _Neutral:
             return f"{self.body.axes.part(shared, item)} != {wanted}"
         misfit = f"joint_shape({item.name}.shape, {wanted}) != {wanted}"
         return misfit if "dropped" in item.broadcast else f"{item.name}.shape[:-1] != {wanted}[:-1] or {misfit}"
+
+
+def _rank(item: Input, kinds: set[str]) -> Iterator[str]:
+    """One axis more would be broadcast without a word, where no axis of the input may be absent or several."""
+    if kinds == {"fixed"}:
+        yield f"if {item.name}.ndim != {len(item.shape)}:"
+        yield f"    raise ValueError('{item.name} has not {len(item.shape)} axes')"
+
+
+def _choice(item: Param) -> Iterator[str]:
+    """An unknown reduction is found at the end, where each has its line."""
+    if item.name != "reduction":
+        yield f"if {item.name} not in {tuple(item.choices)!r}:"
+        yield f"    raise ValueError(f'there is no {item.name} {{{item.name}!r}}')"
 
 
 def _validity(item: Input) -> Node:

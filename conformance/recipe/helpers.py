@@ -33,7 +33,7 @@ def _logsumexp(x, axis, mask=None, less=0):
     """log of the sum of exp(x - less), where `mask`: -inf over nothing, and then with a gradient of 0."""
     if mask is not None:
         x = where(mask, x, -math.inf)
-    top = stop_gradient(max(x, axis))
+    top = stop_gradient(max(x, axis)) if x.shape[axis] else full((), 0, x)
     top = where(isfinite(top), top, 0)
     total = sum(exp(x - top), axis)
     nothing = total == 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import flint
@@ -15,16 +17,18 @@ from numpy.typing import NDArray
 from conformance.cases.bind import full_cotangent, full_rank, make_tape, output_shapes, rank_of, whole_layout
 from conformance.cases.case import Stack
 from conformance.formula.algebra import Term
+from conformance.formula.node import dims_within, walk
 from conformance.formula.tape import Tape
 from conformance.reference.arbs import ONE, ZERO, Arbs, exact
 from conformance.reference.numbers import Float, Mask, Numbers
 from conformance.reference.undefined import without_derivative
+from conformance.spec.layout import axes_of, expand
 from conformance.spec.model import Modulo, Spec
 
 Arrays = dict[str, NDArray[Any]]  # of arb objects, by output
 
 PRECISIONS = (300, 1200, 5000)  # bits; at the last, a zero by cancellation is within an ulp of the smallest float64
-LARGEST = 2**16  # positions of a case's layout at the first precision, in proportion fewer at more bits: some seconds
+LARGEST = 2**16  # positions of a case at the first precision, in proportion fewer at more bits: some seconds
 _CLOSE = 2.0**-56  # of an ulp's share that a radius may take of the number
 TINIEST = arb(2) ** -1085  # below it, no digit matters in float64
 NOTHING: Any = arb("nan")
@@ -43,8 +47,18 @@ def precision(bits: int) -> Iterator[None]:
 
 
 def positions_of(spec: Spec, stack: Stack) -> int:
-    """How many positions the layout of each case of a stack has: what evaluating it with `arb` costs."""
-    return int(np.prod(list(whole_layout(spec, stack.layout).values()), dtype=np.int64))
+    """How many positions an operation of the formula looks at in each case of a stack at most: `arb`'s work."""
+    layout = whole_layout(spec, stack.layout)
+    seen = _seen(spec, stack.parameters.get("reduction", "none"), tuple(layout))
+    return max(math.prod(layout[axis] for axis in axes) for axes in seen)
+
+
+@lru_cache(maxsize=4096)
+def _seen(spec: Spec, reduction: str, axes: tuple[str, ...]) -> frozenset[frozenset[str]]:
+    """The axes that each operation looks at: of all that it is made of, and its own."""
+    root, dims = spec.reduce[reduction], {name: axes_of(spec, name, axes) for name in spec.inputs}
+    known = dims_within(root, dims, lambda axis: expand(spec.dims[axis], axes))
+    return frozenset(known[id(node)].union(*(known[id(child)] for child in node.children)) for node in walk(root))
 
 
 def escalate(
@@ -95,7 +109,7 @@ def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str], *, project: boo
     shapes = output_shapes(spec, stack, wrt)
     found = {name: np.broadcast_to(ball, shapes[name][0]).reshape(shapes[name][1]) for name, ball in balls.items()}
     no_value = np.frompyfunc(lambda ball: bool(ball.is_nan()), 1, 1)(found["value"]).astype(bool)
-    for name, missing in without_derivative(spec, stack, tape, no_value, shapes).items():
+    for name, missing in without_derivative(spec, stack, tape, no_value, shapes, or_unsure=True).items():
         found[name] = np.where(missing, NOTHING, found[name])
     return found
 

@@ -202,6 +202,8 @@ class _Exponentials:
 
 def _first(gap: Quad, axes: Axes) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     (axis,) = axes  # the stable primitives reduce one axis
+    if not gap.shape[axis]:
+        return np.zeros([1 if k == axis else size for k, size in enumerate(gap.shape)], dtype=np.int64)
     return np.expand_dims(np.argmax(gap.astype(np.float64), axis=axis), axis)
 
 
@@ -247,7 +249,7 @@ def _sum(b: Bound, axes: Axes, shift: int = 0) -> Bound:
 
 def _max(b: Bound, shape: tuple[int, ...], axes: Axes) -> Bound:
     """The largest bounds over `axes` of an array of `shape`."""
-    z: Bound = np.broadcast_to(b, (2, *shape)).max(axis=_shift(axes), keepdims=True)
+    z: Bound = np.broadcast_to(b, (2, *shape)).max(axis=_shift(axes), keepdims=True, initial=0)
     return z
 
 

@@ -14,10 +14,14 @@ from conformance.spec.model import Spec
 
 
 def without_derivative(
-    spec: Spec, stack: Stack, tape: Tape, no_value: Mask, shapes: Mapping[str, Shapes]
+    spec: Spec, stack: Stack, tape: Tape, no_value: Mask, shapes: Mapping[str, Shapes], *, or_unsure: bool = False
 ) -> dict[str, Mask]:
     """By input, where there is no derivative: by a kink whose `subgradient` is none, or of a number that has no value
-    (`no_value`) itself though every input is finite (0/0)."""
+    (`no_value`) itself though every input is finite (0/0).
+
+    With `or_unsure`, also where the arithmetic cannot tell whether it is at such a kink: a ball that is NaN does not
+    say, and NaN as a number does.
+    """
     wrt = shapes.keys() - {"value"}
     masks: list[tuple[set[str], Mask]] = []
     if no_value.any():
@@ -26,7 +30,9 @@ def without_derivative(
         masks.append((set(wrt), (no_value & every).reshape(shapes["value"][0])))
     for kink in spec.kinks:
         if kink.subgradient == "none":
-            masks.append((set(kink.of or spec.differentiable) & wrt, tape.cond(kink.at).true))
+            cond = tape.cond(kink.at)
+            here = cond.true | cond.unsure if or_unsure and cond.unsure is not None else cond.true
+            masks.append((set(kink.of or spec.differentiable) & wrt, here))
     found: dict[str, Mask] = {}
     for names, mask in masks:
         for name in names if mask.any() else ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from conformance.errors import FormulaError
 from conformance.formula import Node, dims_of, parse_expression, parse_program
@@ -28,7 +28,9 @@ class Names:
 
     known: Mapping[str, Name]  # inputs, parameters, bare dims, and names that the formula assigns
     dims: Mapping[str, str]  # dim -> "fixed", "optional" or "star"
-    choices: frozenset[str] = frozenset()  # parameters that no expression may use
+    choices: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # parameters that are only compared, and with what
 
     def plus(self, local: Mapping[str, Node]) -> Names:
         """These and the names that a formula assigns."""
@@ -56,6 +58,8 @@ class Names:
     def _faults(self, node: Node) -> Iterator[FormulaError]:
         if node.op == "name":
             yield from self._unknown(str(node.value), node)
+        if node.op == "is":
+            yield from self._not_a_choice(node)
         for k, child in enumerate(node.children):
             due = node.op in {"and", "or", "not", "leading"} or (node.op == "where" and k == 0) or k == len(node.args)
             if due != self.is_condition(child):
@@ -68,11 +72,20 @@ class Names:
 
     def _unknown(self, name: str, node: Node) -> Iterator[FormulaError]:
         if name in self.choices:
-            yield FormulaError(f"{name!r} is a choice: no expression may use it", node.line, node.column)
+            yield FormulaError(f"{name!r} is a choice: it can be compared with its values only", node.line, node.column)
         elif name not in self.known:
             known = tuple(self.known)
             message = f"unknown name {name!r}{close(name, known)}; known: {', '.join(known)}"
             yield FormulaError(message, node.line, node.column)
+
+    def _not_a_choice(self, node: Node) -> Iterator[FormulaError]:
+        name, _, value = str(node.value).partition(" ")
+        if name not in self.choices:
+            hint = close(name, tuple(self.choices))
+            yield FormulaError(f"{name!r} is no choice, and is compared with a text{hint}", node.line, node.column)
+        elif value not in self.choices[name]:
+            there = ", ".join(self.choices[name])
+            yield FormulaError(f"{value!r} is none of the choices of {name!r}: {there}", node.line, node.column)
 
     def _looked_along(self, node: Node) -> set[str]:
         """The dims that a reduction may look along: its term's, and of a lattice's arguments any."""

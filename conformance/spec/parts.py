@@ -65,7 +65,7 @@ def make_names(form: SpecForm, dims: Mapping[str, Dim]) -> Names:
     known = {name: Name(shape) for name, shape in shapes.items()}
     known |= {name: Name((), item.type == "bool") for name, item in form.params.items() if item.type != "choice"}
     known |= {name: Name() for name in dims}
-    choices = frozenset(name for name, item in form.params.items() if item.type == "choice")
+    choices = {name: tuple(item.choices or ()) for name, item in form.params.items() if item.type == "choice"}
     return Names(known, {name: dim.kind for name, dim in dims.items()}, choices)
 
 

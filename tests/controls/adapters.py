@@ -24,6 +24,7 @@ Answers = dict[str, Array]  # "value" and the names of inputs; every array has t
 
 # Where each package of criteria has them: by module. nll_2d is nll on images.
 PLACES: Mapping[str, tuple[str, ...]] = {
+    "batches": ("npair", "nt_xent", "circle"),
     "classes": ("cross_entropy", "multi_margin", "multilabel_margin", "multilabel_soft_margin", "nll", "nll_2d"),
     "ctc": ("ctc",),
     "elementwise": (

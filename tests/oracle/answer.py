@@ -12,6 +12,7 @@ from flint import arb, ctx
 
 from . import (
     criteria,
+    criteria_batches,
     criteria_ctc,
     criteria_labels,
     criteria_pointwise,
@@ -36,6 +37,7 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
     **criteria_scores.FORMULAS,
     **criteria_regions.FORMULAS,
     **criteria_vectors.FORMULAS,
+    **criteria_batches.FORMULAS,
 }
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
-from . import cases_labels, cases_pointwise, cases_real, cases_regions, cases_scores, cases_vectors
+from . import (
+    cases_batches,
+    cases_labels,
+    cases_pointwise,
+    cases_real,
+    cases_regions,
+    cases_scores,
+    cases_vectors,
+)
 from .case import Case
 from .draws import Draw
 
@@ -15,6 +23,7 @@ _MAKERS = {
     **cases_scores.MAKERS,
     **cases_regions.MAKERS,
     **cases_vectors.MAKERS,
+    **cases_batches.MAKERS,
 }
 
 CRITERIA = tuple(sorted(_MAKERS))

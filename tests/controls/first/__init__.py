@@ -7,14 +7,24 @@ from typing import Any
 import numpy as np
 
 from tests.controls.adapters import Written, written_in
-from tests.controls.first import classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors
+from tests.controls.first import (
+    batches,
+    classes,
+    ctc,
+    elementwise,
+    embeddings,
+    pointwise,
+    regions,
+    scores,
+    vectors,
+)
 
 
 class First(Written):
     """The adapter: `--framework tests.controls.first:First`."""
 
     name = "first"
-    criteria = written_in(classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors)
+    criteria = written_in(batches, classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors)
 
     def works_in(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype(np.float32) if dtype.itemsize == 2 else dtype

@@ -55,7 +55,7 @@ def beside(x: Array) -> tuple[Array, Array]:
     """For each class of the last axis, (..., class, other): the log-odds against it, and the shares of the others."""
     own = np.eye(x.shape[-1], dtype=bool)
     others = np.where(own, -np.inf, x[..., None, :]).astype(x.dtype)
-    peak = others.max(axis=-1, keepdims=True)
+    peak = others.max(axis=-1, keepdims=True, initial=-np.inf)
     e = np.exp(others - np.where(np.isfinite(peak), peak, 0))
     size = pairwise(e)[..., None]
     return (np.log(size) + (peak - x[..., None]))[..., 0], e / size

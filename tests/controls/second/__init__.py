@@ -7,14 +7,24 @@ from typing import Any
 import numpy as np
 
 from tests.controls.adapters import Written, written_in
-from tests.controls.second import classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors
+from tests.controls.second import (
+    batches,
+    classes,
+    ctc,
+    elementwise,
+    embeddings,
+    pointwise,
+    regions,
+    scores,
+    vectors,
+)
 
 
 class Second(Written):
     """The adapter: `--framework tests.controls.second:Second`."""
 
     name = "second"
-    criteria = written_in(classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors)
+    criteria = written_in(batches, classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors)
 
     def works_in(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return dtype

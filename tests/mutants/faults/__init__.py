@@ -1,8 +1,10 @@
 """The mutants, by criterion. Importing the package fills the registry."""
 
 from tests.mutants.faults import (
+    batch_pairs,
     bce,
     categorical_hinge,
+    circle,
     class_margins,
     class_maxima,
     cosine,
@@ -39,8 +41,10 @@ from tests.mutants.faults import (
 from tests.mutants.registry import MUTANTS
 
 MODULES = (
+    batch_pairs,
     bce,
     categorical_hinge,
+    circle,
     class_margins,
     class_maxima,
     cosine,
