@@ -1,7 +1,9 @@
-"""torch: eager mode, `torch.nn.functional`. Inputs and parameters of the specs bear torch's own names."""
+"""torch: `torch.nn.functional`, eager, and the modules of `torch.nn` that call it. The specs bear torch's own names."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,31 +20,35 @@ try:
 except ModuleNotFoundError:  # in the environment of an older torch
     ml_dtypes = None  # type: ignore[assignment,unused-ignore]
 
-# criterion: the function in torch.nn.functional, and the inputs that it differentiates
-FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "bce": ("binary_cross_entropy", ("input", "target")),
-    "bce_with_logits": ("binary_cross_entropy_with_logits", ("input", "target")),
-    "cosine_embedding": ("cosine_embedding_loss", ("input1", "input2")),
-    "cosine_similarity": ("cosine_similarity", ("input1", "input2")),
-    "cross_entropy": ("cross_entropy", ("input",)),
-    "ctc": ("ctc_loss", ("log_probs",)),
-    "gaussian_nll": ("gaussian_nll_loss", ("input", "target", "var")),
-    "hinge_embedding": ("hinge_embedding_loss", ("input",)),
-    "huber": ("huber_loss", ("input", "target", "weight")),
-    "kl_div": ("kl_div", ("input", "target")),
-    "l1": ("l1_loss", ("input", "target", "weight")),
-    "margin_ranking": ("margin_ranking_loss", ("input1", "input2", "target")),
-    "mse": ("mse_loss", ("input", "target", "weight")),
-    "multi_margin": ("multi_margin_loss", ("input",)),
-    "multilabel_margin": ("multilabel_margin_loss", ("input",)),
-    "multilabel_soft_margin": ("multilabel_soft_margin_loss", ("input", "target", "weight")),
-    "nll": ("nll_loss", ("input",)),
-    "nll_2d": ("nll_loss", ("input",)),
-    "poisson_nll": ("poisson_nll_loss", ("input", "target")),
-    "smooth_l1": ("smooth_l1_loss", ("input", "target")),
-    "soft_cross_entropy": ("cross_entropy", ("input", "target", "weight")),
-    "soft_margin": ("soft_margin_loss", ("input",)),
-    "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
+# criterion: the function in torch.nn.functional, the module in torch.nn, and the inputs that they differentiate
+FUNCTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "bce": ("binary_cross_entropy", "BCELoss", ("input", "target")),
+    "bce_with_logits": ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss", ("input", "target")),
+    "cosine_embedding": ("cosine_embedding_loss", "CosineEmbeddingLoss", ("input1", "input2")),
+    "cosine_similarity": ("cosine_similarity", "CosineSimilarity", ("input1", "input2")),
+    "cross_entropy": ("cross_entropy", "CrossEntropyLoss", ("input",)),
+    "ctc": ("ctc_loss", "CTCLoss", ("log_probs",)),
+    "gaussian_nll": ("gaussian_nll_loss", "GaussianNLLLoss", ("input", "target", "var")),
+    "hinge_embedding": ("hinge_embedding_loss", "HingeEmbeddingLoss", ("input",)),
+    "huber": ("huber_loss", "HuberLoss", ("input", "target", "weight")),
+    "kl_div": ("kl_div", "KLDivLoss", ("input", "target")),
+    "l1": ("l1_loss", "L1Loss", ("input", "target", "weight")),
+    "margin_ranking": ("margin_ranking_loss", "MarginRankingLoss", ("input1", "input2", "target")),
+    "mse": ("mse_loss", "MSELoss", ("input", "target", "weight")),
+    "multi_margin": ("multi_margin_loss", "MultiMarginLoss", ("input",)),
+    "multilabel_margin": ("multilabel_margin_loss", "MultiLabelMarginLoss", ("input",)),
+    "multilabel_soft_margin": (
+        "multilabel_soft_margin_loss",
+        "MultiLabelSoftMarginLoss",
+        ("input", "target", "weight"),
+    ),
+    "nll": ("nll_loss", "NLLLoss", ("input",)),
+    "nll_2d": ("nll_loss", "NLLLoss", ("input",)),
+    "poisson_nll": ("poisson_nll_loss", "PoissonNLLLoss", ("input", "target")),
+    "smooth_l1": ("smooth_l1_loss", "SmoothL1Loss", ("input", "target")),
+    "soft_cross_entropy": ("cross_entropy", "CrossEntropyLoss", ("input", "target", "weight")),
+    "soft_margin": ("soft_margin_loss", "SoftMarginLoss", ("input",)),
+    "triplet_margin": ("triplet_margin_loss", "TripletMarginLoss", ("anchor", "positive", "negative")),
 }
 
 _FUNCTIONAL = "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py"
@@ -89,24 +95,26 @@ DIFFERENCES = {
     ),
 }
 
-# Where torch calls an input by another name.
+# Where torch calls an input by another name, and where only its module does.
 NAMES = {"cosine_similarity": {"input1": "x1", "input2": "x2"}}
+MODULE_NAMES = {**NAMES, "poisson_nll": {"input": "log_input"}}
 
 # How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
 REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
 
 BFLOAT16 = None if ml_dtypes is None else np.dtype(ml_dtypes.bfloat16)
 DTYPES = ("float64", "float32", *(() if BFLOAT16 is None else ("bfloat16",)), "float16")
+MODES = ("eager", "formula", "module")
 
 
 class Adapter:
-    """`torch.nn.functional` in eager mode, on one thread."""
+    """`torch.nn.functional` and `torch.nn`, on one thread."""
 
     name = "torch"
 
     def __init__(self) -> None:
         self._devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-        self._functions = {criterion: getattr(F, name, None) for criterion, (name, _) in FUNCTIONS.items()}
+        self._functions = {criterion: getattr(F, name, None) for criterion, (name, *_) in FUNCTIONS.items()}
 
     def environment(self) -> Environment:
         """torch's version, the devices it sees, and what of its state can change a result."""
@@ -116,7 +124,8 @@ class Adapter:
             versions={"torch": torch.__version__},
             devices=self._devices,
             dtypes=DTYPES,
-            modes=("eager", "formula"),
+            modes=MODES,
+            same=("module",),
             dialect="torch",
             flushes_subnormals=flushes,
             cotangents=True,
@@ -131,7 +140,7 @@ class Adapter:
         """The function of `torch.nn.functional` for `criterion`."""
         if self._functions.get(criterion) is None:
             return None
-        function, gradients = FUNCTIONS[criterion]
+        function, _, gradients = FUNCTIONS[criterion]
         return Binding(f"torch.nn.functional.{function}", DIFFERENCES.get(criterion, ()), gradients)
 
     def run(self, call: Call) -> Output:
@@ -139,14 +148,19 @@ class Adapter:
         function = function_of(call) if call.mode == "formula" else self._functions.get(call.criterion)
         if function is None:
             raise Unsupported(f"torch {torch.__version__} has no function for {call.criterion}")
-        if call.device not in self._devices or call.mode not in ("eager", "formula"):
-            raise Unsupported(f"torch runs eagerly on {' and '.join(self._devices)} here")
+        if call.device not in self._devices or call.mode not in MODES:
+            raise Unsupported(f"torch runs {', '.join(MODES)}, on {' and '.join(self._devices)} here")
         named, parameters = _arguments(call)
+        held = _held(call, named, parameters)
         torch.set_num_threads(1)
         inputs = {name: _tensor(array, call.device) for name, array in _unpadded(call).items()}
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
-            value = function(**{named[name]: tensor for name, tensor in inputs.items()}, **parameters)
+            if call.mode == "module":
+                module = getattr(torch.nn, FUNCTIONS[call.criterion][1])
+                function, parameters = module(**{name: inputs[name] for name in held}, **parameters), {}
+            given = {named[name]: tensor for name, tensor in inputs.items() if name not in held}
+            value = function(**given, **parameters)
             gradients = _gradients(value, wrt, call)
         except (RuntimeError, NotImplementedError) as error:
             if any(refusal in str(error) for refusal in REFUSALS):
@@ -154,7 +168,7 @@ class Adapter:
             raise
         for name, gradient in zip(call.wrt, gradients, strict=True):
             if gradient is None:
-                raise RuntimeError(f"torch gave no gradient for {name!r}: {function.__name__} cuts it off")
+                raise RuntimeError(f"torch gave no gradient for {name!r}: {call.criterion} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
 
     def script(self, call: Call) -> str:
@@ -165,8 +179,13 @@ class Adapter:
             more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
             lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
         named, parameters = _arguments(call)
-        given = [f"{named[name]}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in parameters.items()]
-        lines.append(f"value = torch.nn.functional.{FUNCTIONS[call.criterion][0]}({', '.join(given)})")
+        held = _held(call, named, parameters)
+        given = ", ".join(f"{named[name]}={name}" for name in call.inputs if name not in held)
+        more = ", ".join([*(f"{name}={name}" for name in held), *(f"{name}={x!r}" for name, x in parameters.items())])
+        function, module, _ = FUNCTIONS[call.criterion]
+        by_module = f"torch.nn.{module}({more})({given})"
+        by_function = f"torch.nn.functional.{function}({', '.join(filter(None, (given, more)))})"
+        lines.append(f"value = {by_module if call.mode == 'module' else by_function}")
         got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
         return "\n".join([*lines, f"got = {got}.tolist()"])
 
@@ -175,12 +194,35 @@ def _arguments(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
     """What torch calls each input, and its parameters."""
     if call.mode == "formula":
         return {name: name for name in call.inputs}, dict(call.parameters)
-    named = {name: NAMES.get(call.criterion, {}).get(name, name) for name in call.inputs}
+    names = MODULE_NAMES if call.mode == "module" else NAMES
+    named = {name: names.get(call.criterion, {}).get(name, name) for name in call.inputs}
     if call.criterion != "cosine_similarity":
         return named, dict(call.parameters)
     if call.parameters["negative"]:
         raise Unsupported("torch has the similarity only, not its negative")
     return named, {"dim": -1, "eps": call.parameters["eps"]}
+
+
+def _held(call: Call, named: Mapping[str, str], parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """The inputs that the constructor of a call's module takes, beside the parameters; the others are due when it is
+    called."""
+    if call.mode != "module":
+        return ()
+    name = FUNCTIONS[call.criterion][1]
+    if not hasattr(torch.nn, name):
+        raise Unsupported(f"torch {torch.__version__} has no module {name}")
+    module = getattr(torch.nn, name)
+    constructor, forward = _parameters(module), _parameters(module.forward)
+    held = tuple(item for item in call.inputs if item in constructor)
+    extra = [item for item in call.inputs if item not in held and named[item] not in forward]
+    if extra := [*extra, *(item for item in parameters if item not in constructor)]:
+        raise Unsupported(f"torch.nn.{name} takes no {' and no '.join(extra)}")
+    return held
+
+
+@functools.cache
+def _parameters(function: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
