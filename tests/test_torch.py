@@ -1,7 +1,8 @@
-"""torch beside its eager functions, which tests/test_adapters.py has: the modules that call them."""
+"""torch beside its eager functions, which tests/test_adapters.py has: modules, and what is compiled."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from conformance.suite.run import judge_cell
 from conformance.verdict.known import read_known
 from tests.test_adapters import CASES, call_of, real
 
+has_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 ROOT = Path(__file__).parent.parent
 COSINE = Call(
     "cosine_similarity",
@@ -101,3 +103,49 @@ def test_no_known_difference_is_of_modules_alone() -> None:
     """They are their functions' own."""
     entries = read_known(ROOT / "adapters" / "torch.known.yaml")
     assert not [entry.id for entry in entries if any("/module/" in pattern for pattern in entry.patterns)]
+
+
+@has_compiler
+def test_what_is_compiled_answers_within_rounding_and_once_for_each_shape(adapter: Any) -> None:
+    eager = call_of("soft_cross_entropy", "float32", "mean")
+    call, seconds = replace(eager, mode="compiled"), []
+    for _ in range(2):
+        before = adapter.compiling
+        output, plain = adapter.run(call), adapter.run(eager)
+        seconds.append(adapter.compiling - before)
+        np.testing.assert_allclose(output.value, plain.value, rtol=1e-6)
+        for name, gradient in output.gradients.items():
+            np.testing.assert_allclose(gradient, plain.gradients[name], rtol=1e-5, atol=1e-7)
+    assert seconds[0] > 0
+    assert seconds[1] == 0
+    assert adapter.run(eager).value == plain.value  # nothing of it stays with eager calls
+    assert "torch.compile(torch.nn.functional.cross_entropy, fullgraph=True, dynamic=False)(" in adapter.script(call)
+
+
+@has_compiler
+def test_what_would_run_eagerly_in_part_is_unsupported(adapter: Adapter) -> None:
+    with pytest.raises(Unsupported, match=r"torch\.compile makes no graph of it: .*ctc_loss"):
+        adapter.run(call_of("ctc", "float32", mode="compiled"))
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    adapter = load_adapter("torch")
+    environment = adapter.environment()
+    assert environment.modes == ("eager", "formula", "module")
+    assert environment.details["C++ compiler"] == "none, so no mode compiled"
+    with pytest.raises(Unsupported, match="torch runs eager, formula, module"):
+        adapter.run(call_of("l1", mode="compiled"))
+    plan = make_plan(Options(("torch",), ("l1",), dtypes=("float32",), modes=("compiled",)))
+    assert plan.cells == []
+    reasons = {why for cell, why in plan.skipped if cell.mode == "compiled"}
+    assert reasons == {"torch offers no mode compiled here"}
+
+
+@has_compiler
+def test_compiled_cells_are_planned_where_they_are_asked_for() -> None:
+    pytest.importorskip("torch")
+    options = Options(("torch",), ("l1", "dice"), dtypes=("float32",))
+    assert {cell.mode for cell in make_plan(options).cells} == {"eager", "formula"}
+    assert {cell.mode for cell in make_plan(replace(options, modes=("compiled",))).cells} == {"compiled"}

@@ -43,6 +43,8 @@ class Environment:
     compiles: tuple[str, ...] = ("compiled",)  # modes that compile for every new shape: these are given few
     dialect: str = ""  # in which `Call.code` is due in mode formula; one of `conformance.recipe.DIALECTS`
     same: tuple[str, ...] = ()  # modes that are eager's own calls in other words, so that the same bits are due
+    # modes that take seconds to compile, numbers and all: judged only if asked for, by generated cases (docs/checks.md)
+    costly: tuple[str, ...] = ()
 
     def flushes(self, dtype: str) -> bool:
         """Whether subnormal numbers of the dtype are taken for 0."""

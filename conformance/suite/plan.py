@@ -152,8 +152,8 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
         and framework.binding(cell.criterion) is not None
     ):
         return ""  # where there is a native function, the formula is run only if it is asked for
-    if cell.mode in environment.same and cell.mode not in options.modes:
-        return ""  # consistency.same compares it with eager; by itself it is judged only if it is asked for
+    if cell.mode in (*environment.same, *environment.costly) and cell.mode not in options.modes:
+        return ""  # judged by itself only if it is asked for; consistency.same compares what is the same with eager
     for what, name, offered, asked in (
         ("device", cell.device, environment.devices, options.devices),
         ("mode", cell.mode, environment.modes, options.modes),
