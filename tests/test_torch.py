@@ -106,6 +106,7 @@ def test_no_known_difference_is_of_modules_alone() -> None:
 
 
 @has_compiler
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, in what it imports to compile
 def test_what_is_compiled_answers_within_rounding_and_once_for_each_shape(adapter: Any) -> None:
     eager = call_of("soft_cross_entropy", "float32", "mean")
     call, seconds = replace(eager, mode="compiled"), []
@@ -123,6 +124,7 @@ def test_what_is_compiled_answers_within_rounding_and_once_for_each_shape(adapte
 
 
 @has_compiler
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_would_run_eagerly_in_part_is_unsupported(adapter: Adapter) -> None:
     with pytest.raises(Unsupported, match=r"torch\.compile makes no graph of it: .*ctc_loss"):
         adapter.run(call_of("ctc", "float32", mode="compiled"))
