@@ -98,8 +98,8 @@ DIFFERENCES = {
 NAMES = {"cosine_similarity": {"input1": "x1", "input2": "x2"}}
 MODULE_NAMES = {**NAMES, "poisson_nll": {"input": "log_input"}}
 
-# How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
-REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
+# How torch says that it has no kernel, no derivative, or no compiler; the message then names what it has it not for.
+REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect", "supported on Python")
 
 BFLOAT16 = None if ml_dtypes is None else np.dtype(ml_dtypes.bfloat16)
 DTYPES = ("float64", "float32", *(() if BFLOAT16 is None else ("bfloat16",)), "float16")
@@ -167,8 +167,7 @@ class Adapter:
             if call.mode == "module":
                 module = getattr(torch.nn, FUNCTIONS[call.criterion][1])
                 function, parameters = module(**{name: inputs[name] for name in held}, **parameters), {}
-            if call.mode == "compiled":
-                function = self._compiled(call.criterion, function)
+            function = self._compiled(call.criterion, function) if call.mode == "compiled" else function
             given = {named[name]: tensor for name, tensor in inputs.items() if name not in held}
             stats = torch._dynamo.utils.counters["stats"] if call.mode == "compiled" else {}
             start, graphs = time.perf_counter(), stats.get("unique_graphs", 0)

@@ -81,7 +81,8 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
         for stack in consistency_stacks(spec, cell.dtype, effort, seed, few):
             judge_consistency(judge, stack)
     result.checks = judge.checks(minimise=not is_short)
-    result.checks += _not_offered(judge) + (_left_out(plan, result) if is_short else _named(judge, seed))
+    result.checks += ([] if is_short else _named(judge, seed)) + _not_offered(judge)
+    result.checks += _left_out(plan, result) if is_short else []
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
     result.warnings, result.reference = sorted(judge.warnings), judge.ways
     judge.seconds.compiling = _compiling(plan, cell) - compiled
@@ -90,7 +91,7 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
 
 
 def _is_short(plan: Plan, cell: Cell) -> bool:
-    """Whether a cell has generated cases alone: where each other one costs seconds of a compiler, and effort is one."""
+    """Whether a cell has generated cases alone: where others cost seconds of a compiler each, unless all are due."""
     return cell.mode in plan.frameworks[cell.framework].environment.costly and plan.options.effort != "thorough"
 
 
