@@ -1,8 +1,13 @@
-"""torch: eager mode, `torch.nn.functional`. Inputs and parameters of the specs bear torch's own names."""
+"""torch: `torch.nn.functional`, eager, and the modules of `torch.nn` that call it. The specs bear torch's own names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import os
+import shutil
+import sysconfig
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,31 +23,31 @@ try:
 except ModuleNotFoundError:  # in the environment of an older torch
     ml_dtypes = None  # type: ignore[assignment,unused-ignore]
 
-# criterion: the function in torch.nn.functional, and the inputs that it differentiates
-FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "bce": ("binary_cross_entropy", ("input", "target")),
-    "bce_with_logits": ("binary_cross_entropy_with_logits", ("input", "target")),
-    "cosine_embedding": ("cosine_embedding_loss", ("input1", "input2")),
-    "cosine_similarity": ("cosine_similarity", ("input1", "input2")),
-    "cross_entropy": ("cross_entropy", ("input",)),
-    "ctc": ("ctc_loss", ("log_probs",)),
-    "gaussian_nll": ("gaussian_nll_loss", ("input", "target", "var")),
-    "hinge_embedding": ("hinge_embedding_loss", ("input",)),
-    "huber": ("huber_loss", ("input", "target", "weight")),
-    "kl_div": ("kl_div", ("input", "target")),
-    "l1": ("l1_loss", ("input", "target", "weight")),
-    "margin_ranking": ("margin_ranking_loss", ("input1", "input2", "target")),
-    "mse": ("mse_loss", ("input", "target", "weight")),
-    "multi_margin": ("multi_margin_loss", ("input",)),
-    "multilabel_margin": ("multilabel_margin_loss", ("input",)),
-    "multilabel_soft_margin": ("multilabel_soft_margin_loss", ("input", "target", "weight")),
-    "nll": ("nll_loss", ("input",)),
-    "nll_2d": ("nll_loss", ("input",)),
-    "poisson_nll": ("poisson_nll_loss", ("input", "target")),
-    "smooth_l1": ("smooth_l1_loss", ("input", "target")),
-    "soft_cross_entropy": ("cross_entropy", ("input", "target", "weight")),
-    "soft_margin": ("soft_margin_loss", ("input",)),
-    "triplet_margin": ("triplet_margin_loss", ("anchor", "positive", "negative")),
+# criterion: the function in torch.nn.functional, the module in torch.nn, and the inputs that they differentiate
+FUNCTIONS: dict[str, tuple[str, str, str]] = {
+    "bce": ("binary_cross_entropy", "BCELoss", "input target"),
+    "bce_with_logits": ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss", "input target"),
+    "cosine_embedding": ("cosine_embedding_loss", "CosineEmbeddingLoss", "input1 input2"),
+    "cosine_similarity": ("cosine_similarity", "CosineSimilarity", "input1 input2"),
+    "cross_entropy": ("cross_entropy", "CrossEntropyLoss", "input"),
+    "ctc": ("ctc_loss", "CTCLoss", "log_probs"),
+    "gaussian_nll": ("gaussian_nll_loss", "GaussianNLLLoss", "input target var"),
+    "hinge_embedding": ("hinge_embedding_loss", "HingeEmbeddingLoss", "input"),
+    "huber": ("huber_loss", "HuberLoss", "input target weight"),
+    "kl_div": ("kl_div", "KLDivLoss", "input target"),
+    "l1": ("l1_loss", "L1Loss", "input target weight"),
+    "margin_ranking": ("margin_ranking_loss", "MarginRankingLoss", "input1 input2 target"),
+    "mse": ("mse_loss", "MSELoss", "input target weight"),
+    "multi_margin": ("multi_margin_loss", "MultiMarginLoss", "input"),
+    "multilabel_margin": ("multilabel_margin_loss", "MultiLabelMarginLoss", "input"),
+    "multilabel_soft_margin": ("multilabel_soft_margin_loss", "MultiLabelSoftMarginLoss", "input target weight"),
+    "nll": ("nll_loss", "NLLLoss", "input"),
+    "nll_2d": ("nll_loss", "NLLLoss", "input"),
+    "poisson_nll": ("poisson_nll_loss", "PoissonNLLLoss", "input target"),
+    "smooth_l1": ("smooth_l1_loss", "SmoothL1Loss", "input target"),
+    "soft_cross_entropy": ("cross_entropy", "CrossEntropyLoss", "input target weight"),
+    "soft_margin": ("soft_margin_loss", "SoftMarginLoss", "input"),
+    "triplet_margin": ("triplet_margin_loss", "TripletMarginLoss", "anchor positive negative"),
 }
 
 _FUNCTIONAL = "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py"
@@ -89,24 +94,33 @@ DIFFERENCES = {
     ),
 }
 
-# Where torch calls an input by another name.
+# Where torch calls an input by another name, and where only its module does.
 NAMES = {"cosine_similarity": {"input1": "x1", "input2": "x2"}}
+MODULE_NAMES = {**NAMES, "poisson_nll": {"input": "log_input"}}
 
-# How torch says that it has no kernel, or no derivative; the message then names the function and the dtype or argument.
-REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect to")
+# How torch says that it has no kernel, no derivative, or no compiler; the message then names what it has it not for.
+REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect", "supported on Python")
 
 BFLOAT16 = None if ml_dtypes is None else np.dtype(ml_dtypes.bfloat16)
 DTYPES = ("float64", "float32", *(() if BFLOAT16 is None else ("bfloat16",)), "float16")
+MODES = ("eager", "formula", "module", "compiled")
+MOST_HELD = 10_000  # compilations of a function; beyond its own limit, torch would go on eagerly, or stop
 
 
 class Adapter:
-    """`torch.nn.functional` in eager mode, on one thread."""
+    """`torch.nn.functional` and `torch.nn`, on one thread."""
 
     name = "torch"
+    compiling = 0.0  # seconds so far
 
     def __init__(self) -> None:
         self._devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-        self._functions = {criterion: getattr(F, name, None) for criterion, (name, _) in FUNCTIONS.items()}
+        self._functions = {criterion: getattr(F, name, None) for criterion, (name, *_) in FUNCTIONS.items()}
+        compiler = shutil.which(os.environ.get("CXX", "g++"))
+        has_headers = os.path.isfile(os.path.join(sysconfig.get_path("include"), "Python.h"))
+        self._compiler = compiler if compiler and has_headers and hasattr(torch, "compile") else ""
+        self._held: tuple[str, Callable[..., Any]] = ("", F.l1_loss)
+        self._modes = MODES if self._compiler else MODES[:-1]
 
     def environment(self) -> Environment:
         """torch's version, the devices it sees, and what of its state can change a result."""
@@ -116,7 +130,9 @@ class Adapter:
             versions={"torch": torch.__version__},
             devices=self._devices,
             dtypes=DTYPES,
-            modes=("eager", "formula"),
+            modes=self._modes,
+            same=("module",),
+            costly=("compiled",),
             dialect="torch",
             flushes_subnormals=flushes,
             cotangents=True,
@@ -124,6 +140,7 @@ class Adapter:
                 "threads": str(torch.get_num_threads()),
                 "flush denormal": str(flushes).lower(),
                 "cpu capability": torch.backends.cpu.get_cpu_capability(),
+                "C++ compiler": self._compiler or "none, so no mode compiled",
             },
         )
 
@@ -131,31 +148,55 @@ class Adapter:
         """The function of `torch.nn.functional` for `criterion`."""
         if self._functions.get(criterion) is None:
             return None
-        function, gradients = FUNCTIONS[criterion]
-        return Binding(f"torch.nn.functional.{function}", DIFFERENCES.get(criterion, ()), gradients)
+        function, _, gradients = FUNCTIONS[criterion]
+        return Binding(f"torch.nn.functional.{function}", DIFFERENCES.get(criterion, ()), tuple(gradients.split()))
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
         function = function_of(call) if call.mode == "formula" else self._functions.get(call.criterion)
         if function is None:
             raise Unsupported(f"torch {torch.__version__} has no function for {call.criterion}")
-        if call.device not in self._devices or call.mode not in ("eager", "formula"):
-            raise Unsupported(f"torch runs eagerly on {' and '.join(self._devices)} here")
+        if call.device not in self._devices or call.mode not in self._modes:
+            raise Unsupported(f"torch runs {', '.join(self._modes)}, on {' and '.join(self._devices)} here")
         named, parameters = _arguments(call)
+        held = _held(call, named, parameters)
         torch.set_num_threads(1)
         inputs = {name: _tensor(array, call.device) for name, array in _unpadded(call).items()}
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
-            value = function(**{named[name]: tensor for name, tensor in inputs.items()}, **parameters)
+            if call.mode == "module":
+                module = getattr(torch.nn, FUNCTIONS[call.criterion][1])
+                function, parameters = module(**{name: inputs[name] for name in held}, **parameters), {}
+            function = self._compiled(call.criterion, function) if call.mode == "compiled" else function
+            given = {named[name]: tensor for name, tensor in inputs.items() if name not in held}
+            stats = torch._dynamo.utils.counters["stats"] if call.mode == "compiled" else {}
+            start, graphs = time.perf_counter(), stats.get("unique_graphs", 0)
+            value = function(**given, **parameters)
             gradients = _gradients(value, wrt, call)
+            self.compiling += (time.perf_counter() - start) * (stats.get("unique_graphs", 0) > graphs)
         except (RuntimeError, NotImplementedError) as error:
-            if any(refusal in str(error) for refusal in REFUSALS):
-                raise Unsupported(str(error).strip()) from error
+            if refusal := _refusal(error):
+                raise Unsupported(refusal) from error
             raise
         for name, gradient in zip(call.wrt, gradients, strict=True):
             if gradient is None:
-                raise RuntimeError(f"torch gave no gradient for {name!r}: {function.__name__} cuts it off")
+                raise RuntimeError(f"torch gave no gradient for {name!r}: {call.criterion} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
+
+    def _compiled(self, criterion: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, compiled whole for each shape and number; that of another criterion is let go."""
+        if criterion == self._held[0]:
+            return self._held[1]
+        import torch._functorch.config
+        import torch._inductor.config
+
+        torch._dynamo.reset()
+        torch._dynamo.config.cache_size_limit = torch._dynamo.config.accumulated_cache_size_limit = MOST_HELD
+        # Of what earlier runs left on the disk, only libraries of the very same C++ are taken, no graphs.
+        torch._inductor.config.fx_graph_cache = torch._functorch.config.enable_autograd_cache = False
+        torch._inductor.config.compile_threads = 1
+        self._held = criterion, torch.compile(lambda **given: function(**given), fullgraph=True, dynamic=False)
+        return self._held[1]
 
     def script(self, call: Call) -> str:
         """The call as one writes it in torch; `$NAME` stands for the numbers of an input (docs/adapters.md)."""
@@ -165,8 +206,14 @@ class Adapter:
             more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
             lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
         named, parameters = _arguments(call)
-        given = [f"{named[name]}={name}" for name in call.inputs] + [f"{name}={x!r}" for name, x in parameters.items()]
-        lines.append(f"value = torch.nn.functional.{FUNCTIONS[call.criterion][0]}({', '.join(given)})")
+        held = _held(call, named, parameters)
+        given = ", ".join(f"{named[name]}={name}" for name in call.inputs if name not in held)
+        more = ", ".join([*(f"{name}={name}" for name in held), *(f"{name}={x!r}" for name, x in parameters.items())])
+        function, module, _ = FUNCTIONS[call.criterion]
+        plain = f"torch.nn.functional.{function}"
+        called = f"torch.compile({plain}, fullgraph=True, dynamic=False)" if call.mode == "compiled" else plain
+        whole = f"{called}({', '.join(filter(None, (given, more)))})"
+        lines.append(f"value = {f'torch.nn.{module}({more})({given})' if call.mode == 'module' else whole}")
         got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
         return "\n".join([*lines, f"got = {got}.tolist()"])
 
@@ -175,12 +222,37 @@ def _arguments(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
     """What torch calls each input, and its parameters."""
     if call.mode == "formula":
         return {name: name for name in call.inputs}, dict(call.parameters)
-    named = {name: NAMES.get(call.criterion, {}).get(name, name) for name in call.inputs}
+    names = MODULE_NAMES if call.mode == "module" else NAMES
+    named = {name: names.get(call.criterion, {}).get(name, name) for name in call.inputs}
     if call.criterion != "cosine_similarity":
         return named, dict(call.parameters)
     if call.parameters["negative"]:
         raise Unsupported("torch has the similarity only, not its negative")
     return named, {"dim": -1, "eps": call.parameters["eps"]}
+
+
+def _refusal(error: Exception) -> str:
+    """What torch says that it does not offer; "" where it fails."""
+    said, kind = str(error).strip(), type(error)
+    if kind.__module__ == "torch._dynamo.exc" and kind.__name__ in ("Unsupported", "UserError"):
+        return f"torch.compile makes no graph of it: {' '.join(said.split())[:300]}"
+    return said if any(refusal in said for refusal in REFUSALS) else ""
+
+
+def _held(call: Call, named: Mapping[str, str], parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """The inputs that the constructor of a call's module takes beside parameters; the others are for its call."""
+    if call.mode != "module":
+        return ()
+    name = FUNCTIONS[call.criterion][1]
+    if not hasattr(torch.nn, name):
+        raise Unsupported(f"torch {torch.__version__} has no module {name}")
+    module = getattr(torch.nn, name)
+    constructor, forward = (inspect.signature(item).parameters for item in (module, module.forward))
+    held = tuple(item for item in call.inputs if item in constructor)
+    given = [item for item in (*call.inputs, *parameters) if item not in constructor]
+    if extra := [item for item in given if named.get(item) not in forward]:
+        raise Unsupported(f"torch.nn.{name} takes no {' and no '.join(extra)}")
+    return held
 
 
 def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:

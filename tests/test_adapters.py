@@ -108,7 +108,8 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert list(environment.versions) == ["torch"]
     assert environment.devices[0] == "cpu"
     assert {"float64", "float32"} <= set(environment.dtypes)
-    assert environment.modes == ("eager", "formula")
+    assert environment.modes[:3] == ("eager", "formula", "module")
+    assert (environment.same, environment.costly) == (("module",), ("compiled",))
     assert environment.details["threads"] == "1"
     assert environment.details["flush denormal"] == "false"
     assert not environment.flushes_subnormals
@@ -225,9 +226,9 @@ def test_it_passes_bfloat16_bit_by_bit(adapter: Adapter) -> None:
 def test_what_torch_does_not_offer_is_unsupported(adapter: Adapter) -> None:
     with pytest.raises(Unsupported, match="no function for dice"):
         adapter.run(Call("dice", {}, {}, "float64"))
-    with pytest.raises(Unsupported, match="eagerly"):
-        adapter.run(call_of("l1", mode="compiled"))
-    with pytest.raises(Unsupported, match="eagerly"):
+    with pytest.raises(Unsupported, match="torch runs eager"):
+        adapter.run(call_of("l1", mode="traced"))
+    with pytest.raises(Unsupported, match="torch runs eager"):
         adapter.run(call_of("l1", device="tpu"))
     with pytest.raises(Unsupported, match=r"not implemented for 'Half'"):
         adapter.run(call_of("ctc", "float16"))

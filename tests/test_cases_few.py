@@ -26,14 +26,17 @@ def kind(stack: Stack) -> str:
     return word if word in ("hard", "bulk") else ""
 
 
-def drawn(criterion: str, effort: str = "default", seed: int = 0, refuse: Any = lambda stack: False) -> list[Stack]:
+def drawn(
+    criterion: str, effort: str = "default", seed: int = 0, refuse: Any = lambda stack: False, *, traces: bool = True
+) -> list[Stack]:
     seen: list[Stack] = []
 
     def visit(stack: Stack) -> dict[str, float]:
         seen.append(stack)
         return {} if refuse(stack) else {"value": 1.0}
 
-    for_each_stack(SPECS[criterion], "float32", effort, seed, visit, few_for(SPECS[criterion], "float32", effort))
+    few = few_for(SPECS[criterion], "float32", effort, traces=traces)
+    for_each_stack(SPECS[criterion], "float32", effort, seed, visit, few)
     return seen
 
 
@@ -47,6 +50,22 @@ def test_variants_are_bounded(criterion: str, effort: str) -> None:
         drawn_ones = 4 if "ignore_index" in SPECS[criterion].params else 2  # a level that is drawn is several numbers
         assert 1 <= len(levels) <= count * drawn_ones
     assert len(found) == sum(1 for _ in stacks(SPECS[criterion], "float32", effort))
+
+
+@pytest.mark.parametrize(("effort", "most"), [("quick", 3), ("default", 12)])
+@pytest.mark.parametrize("criterion", [*CRITERIA, "huber", "smooth_l1", "gaussian_nll", "margin_ranking", "nll"])
+def test_where_numbers_are_compiled_in_they_are_bounded_too(criterion: str, effort: str, most: int) -> None:
+    for seed in range(2):
+        found = drawn(criterion, effort, seed, traces=False)
+        shapes = (tuple((name, array.shape[1:]) for name, array in stack.inputs.items()) for stack in found)
+        assert len({(s, *stack.parameters.items()) for s, stack in zip(shapes, found, strict=True)}) <= most
+        assert len(found) == sum(1 for _ in stacks(SPECS[criterion], "float32", effort, seed))
+
+
+def test_a_choice_that_a_regime_draws_stays_with_it() -> None:
+    found = drawn("kl_div", traces=False)
+    assert {stack.regime for stack in found} == set(SPECS["kl_div"].regimes)
+    assert len({(stack.inputs["input"].shape[1:], *stack.parameters.items()) for stack in found}) <= 2 * 12
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import Call, Environment, Output
+from conformance import Call, Environment, Output, Unsupported
 from conformance.cases.case import Case, Stack
 from conformance.cases.plan import consistency_stacks, stacks
 from conformance.cases.variants import STORAGE, another, constant, expanded, free_axes, narrower, rolled, with_cotangent
@@ -206,6 +206,39 @@ class Accumulates(Careful):
         return Output(output.value, {n: np.asarray(self.kept[n, a.shape]) for n, a in output.gradients.items()})
 
 
+class TwoWords(Careful):
+    """Right, and has another word for each call."""
+
+    def environment(self) -> Environment:
+        return dataclasses.replace(super().environment(), modes=("eager", "module"), same=("module",))
+
+
+class ForgetsParameter(TwoWords):
+    """Its other word drops a parameter."""
+
+    def asked(self, call: Call) -> Call:
+        return with_parameters(call, delta=1.0) if call.mode == "module" else call
+
+
+class RoundsOtherwise(TwoWords):
+    """Its other word gives the neighbour of one number of the gradient, which is as right as any."""
+
+    def answer(self, call: Call) -> Output:
+        output = super().answer(call)
+        if call.mode == "module" and "target" in output.gradients:
+            output.gradients["target"].flat[0] = np.nextafter(output.gradients["target"].flat[0], 9)
+        return output
+
+
+class RefusesOtherWords(TwoWords):
+    """Its other word does not offer this."""
+
+    def asked(self, call: Call) -> Call:
+        if call.mode == "module":
+            raise Unsupported("the module takes no such thing")
+        return call
+
+
 FAULTS: list[tuple[type[Right], str, str]] = [
     (IgnoresStrides, "l1", "layout"),
     (IgnoresStrides, "cross_entropy", "layout"),
@@ -225,6 +258,8 @@ FAULTS: list[tuple[type[Right], str, str]] = [
     (MisreadsNarrow, "soft_margin", "target_dtypes"),
     (MixesGradients, "l1", "requires_grad"),
     (ValueWithoutGradient, "cross_entropy", "requires_grad"),
+    (ForgetsParameter, "huber", "same"),
+    (RoundsOtherwise, "mse", "same"),
 ]
 
 
@@ -304,6 +339,18 @@ def test_on_another_device_other_bits_differ_and_fail_nobody() -> None:
 def test_every_check_has_a_name_and_a_way() -> None:
     assert tuple(CHECKS) == CONSISTENCY
     assert "target_dtypes" not in consistency_checks(spec_for("l1"))
+    assert "same" not in consistency_checks(spec_for("l1"))
+
+
+def test_other_words_are_compared_and_judged_by_themselves_only_where_asked_for() -> None:
+    options = Options(("tests.test_consistency:TwoWords",), ("l1",), dtypes=("float64",))
+    (cell,) = make_plan(options).cells
+    assert (cell.mode, checks_of(TwoWords, "l1")["same"].outcome) == ("eager", "agrees")
+    assert f"{cell.id}/consistency.same" in make_plan(options).checks(cell)
+    plan = make_plan(dataclasses.replace(options, modes=("module",)))
+    assert [cell.mode for cell in plan.cells] == ["module"]
+    assert f"{plan.cells[0].id}/consistency.same" not in plan.checks(plan.cells[0])
+    assert checks_of(RefusesOtherWords, "l1")["same"].outcome == "unsupported"
 
 
 def test_a_witness_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

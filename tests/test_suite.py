@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from conformance import Environment, load_adapter
+from conformance import Call, Environment, Output, load_adapter
 from conformance.cases.case import Stack
 from conformance.cases.plan import EFFORTS, stacks
 from conformance.errors import AdapterError, ConformanceError, UsageError
@@ -21,6 +22,7 @@ from conformance.suite.cell import CellJudge
 from conformance.suite.options import Options
 from conformance.suite.plan import Plan, make_plan
 from conformance.suite.run import CellResult, command_for, judge_cell
+from tests.faulty import Right
 
 EIGHT = ("bce_with_logits", "cosine_embedding", "cross_entropy", "kl_div", "l1", "mse", "smooth_l1", "triplet_margin")
 WRONG = ("fails", "error")
@@ -341,3 +343,35 @@ def test_no_reference_is_worked_out_for_what_is_unsupported(monkeypatch: pytest.
     judge.judge_stack(stack)
     counts = {check.check: check.counts for check in judge.checks()}
     assert counts == {name: {"unsupported": len(stack)} for name in GENERATED}
+
+
+class Costly(Right):
+    """Says that it compiles for seconds; and keeps what it is asked."""
+
+    calls: ClassVar[list[Call]] = []
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: self.version}, modes=("eager", "compiled"), costly=("compiled",))
+
+    def answer(self, call: Call) -> Output:
+        self.calls.append(call)
+        return super().answer(call)
+
+
+def test_a_costly_mode_has_generated_cases_alone_and_says_what_did_not_run() -> None:
+    options = Options(("tests.test_suite:Costly",), ("huber",), dtypes=("float64",), effort="quick")
+    assert [cell.mode for cell in make_plan(options).cells] == ["eager"]
+    plan = make_plan(dataclasses.replace(options, modes=("compiled",)))
+    (cell,) = plan.cells
+    Costly.calls.clear()
+    checks = {check.check: check for check in judge_cell(plan, cell).checks}
+    plan.close()
+    assert {f"{cell.id}/{name}" for name in checks} == set(plan.checks(cell))
+    compiled = {
+        (*(array.shape for array in call.inputs.values()), *call.parameters.items(), call.wrt) for call in Costly.calls
+    }
+    assert len(compiled) <= 3
+    left_out = {name for name, check in checks.items() if check.outcome == "not run"}
+    assert left_out == {name for name in checks if name.partition(".")[0] in ("edge", "invalid", "consistency")}
+    assert {checks[name].message for name in left_out} == {"mode compiled is costly: at --effort thorough only"}
+    assert all(checks[name].outcome == "agrees" for name in checks.keys() - left_out)

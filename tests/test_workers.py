@@ -627,5 +627,5 @@ def test_a_script_crosses_and_so_does_none() -> None:
 
 @pytest.mark.parametrize("flushes", [False, True, (), ("float64", "float32")])
 def test_an_environment_crosses_with_the_dtypes_that_are_flushed(flushes: bool | tuple[str, ...]) -> None:
-    sent = Environment({"ours": "1"}, flushes_subnormals=flushes)
+    sent = Environment({"ours": "1"}, flushes_subnormals=flushes, same=("module",), costly=("compiled",))
     assert environment_of(environment_data(sent)) == sent

@@ -42,11 +42,18 @@ class Environment:
     details: Mapping[str, str] = field(default_factory=dict)
     compiles: tuple[str, ...] = ("compiled",)  # modes that compile for every new shape: these are given few
     dialect: str = ""  # in which `Call.code` is due in mode formula; one of `conformance.recipe.DIALECTS`
+    same: tuple[str, ...] = ()  # modes that are eager's own calls in other words, so that the same bits are due
+    # modes that take seconds to compile, numbers and all: judged only if asked for, by generated cases (docs/checks.md)
+    costly: tuple[str, ...] = ()
 
     def flushes(self, dtype: str) -> bool:
         """Whether subnormal numbers of the dtype are taken for 0."""
         given = self.flushes_subnormals
         return given if isinstance(given, bool) else dtype in given
+
+    def same_as(self, mode: str) -> tuple[str, ...]:
+        """The modes whose calls are those of `mode` in other words."""
+        return self.same if mode == "eager" else ()
 
 
 @dataclass(frozen=True)

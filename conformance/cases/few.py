@@ -1,7 +1,8 @@
 """Few shapes for a framework that compiles each: the first recipes it answers say which, and the others are folded onto
 those.
 
-What is compiled in is a *variant*: shapes, which inputs are there, and all parameters but real ones, which are traced.
+What is compiled in is a *variant*: shapes, which inputs are there, and all parameters but real ones, where these are
+traced.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from conformance.cases.covering import Order
 from conformance.cases.expand import space_for
-from conformance.cases.factors import Row, Space
+from conformance.cases.factors import DRAWN, Row, Space
 from conformance.cases.recipe import Recipe, completer_of
 from conformance.spec.model import Spec
 
@@ -28,6 +29,7 @@ class Few:
     spec: Spec
     dtype: str
     most: Mapping[str, int]
+    traces: bool = True  # real parameters; otherwise each number of one is compiled in, and none is drawn
     answered: dict[str, list[tuple[Levels, Levels]]] = field(default_factory=dict)  # variants, and what was traced
     seen: list[tuple[str, Any]] = field(default_factory=list)  # levels of traced parameters that were answered
     refused: list[tuple[str, Any]] = field(default_factory=list)  # … and were not, in a variant that was
@@ -37,6 +39,7 @@ class Few:
         its other levels as far as they go with these. One that stands beside the covering array asks for nothing that
         was not answered there."""
         plain, known = self.answered.get("", []), self.answered.get(recipe.kind, [])
+        recipe = recipe if self.traces else self._settled(recipe)
         if recipe.kind:
             recipe = self._onto(recipe, plain, without=OWN)
         if recipe.kind not in self.most or len(known) < self.most[recipe.kind]:
@@ -59,6 +62,17 @@ class Few:
                     return recipe if row == recipe.levels else _moved(recipe, row)
         return recipe
 
+    def _settled(self, recipe: Recipe) -> Recipe:
+        """The recipe with a level in the place of each number that would be drawn, and compiled, by itself."""
+        space = self._space(recipe)
+        levels = space.levels(recipe.levels)
+        numbers = {name for name, param in self.spec.params.items() if param.type in ("real", "integer")}
+        drawn = [item for item in space.factors if item.name in numbers and levels[item.name] == DRAWN]
+        others = {factor.name: [level for level in factor.levels if level != DRAWN] for factor in drawn}
+        fixed = {name: found[recipe.seed % len(found)] for name, found in others.items() if found}
+        row = _row_with(space, recipe, fixed) if fixed else None
+        return recipe if row is None else _moved(recipe, row)
+
     def note(self, recipe: Recipe, is_answered: bool) -> None:
         """What came of a recipe."""
         variant, traced = self._parts(recipe)
@@ -73,7 +87,7 @@ class Few:
     def _parts(self, recipe: Recipe) -> tuple[Levels, Levels]:
         """The levels that are compiled in, and those of traced parameters."""
         levels = self._space(recipe).levels(recipe.levels)
-        real = {name for name, param in self.spec.params.items() if param.type == "real"}
+        real = {name for name, param in self.spec.params.items() if param.type == "real" and self.traces}
         traced = {name: level for name, level in levels.items() if name in real}
         return {n: level for n, level in levels.items() if n not in {"regime", "special", *real}}, traced
 

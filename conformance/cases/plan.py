@@ -109,10 +109,10 @@ def consistency_stacks(
         yield stack.only(range(min(len(stack), MOST_CONSISTENT)))
 
 
-def few_for(spec: Spec, dtype: str, effort: str) -> Few:
-    """The bound on variants, for a framework that compiles each."""
+def few_for(spec: Spec, dtype: str, effort: str, *, traces: bool = True) -> Few:
+    """The bound on variants, for a framework that compiles each; real parameters are traced, or compiled in as well."""
     most = dict(zip(("", "hard"), EFFORTS[effort].variants, strict=True))
-    return Few(spec, dtype, most)
+    return Few(spec, dtype, most, traces)
 
 
 def bulk_case(spec: Spec, dtype: str, origin: str) -> Case | None:

@@ -20,6 +20,7 @@ CONSISTENCY = (
     "cotangent",
     "target_dtypes",
     "requires_grad",
+    "same",
 )
 JUDGED = ("agrees", "differs", "inaccurate", *WRONG)
 

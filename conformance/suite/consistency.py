@@ -143,15 +143,25 @@ def _repeat(trial: Trial) -> Rounds:
         run_call(adapter, call_of(another(trial.spec, trial.stack[k]), trial.wrt, cell.device, cell.mode))
         third = run_call(adapter, calls[2][k])
         again = ((second, "again at once"), (third, "again after a call of another size and reduction"))
-        verdicts.append(worst([_same(trial, first, other, how, k) for other, how in again]))
+        verdicts.append(worst([_bits(trial, "repeat", first, other, how, k) for other, how in again]))
     yield verdicts
 
 
-def _same(trial: Trial, first: Output | Problem, other: Output | Problem, how: str, k: int) -> Verdict:
+def _same(trial: Trial) -> Rounds:
+    """The same call in other words: the same bits."""
+    adapter = trial.judge.adapter
+    for mode in trial.judge.environment.same_as(trial.judge.cell.mode):
+        twice = zip(trial.calls(), trial.calls(), strict=True)
+        pairs = [(run_call(adapter, one), run_call(adapter, replace(two, mode=mode))) for one, two in twice]
+        yield [_bits(trial, "same", *pair, f"in mode {mode}", k) for k, pair in enumerate(pairs)]
+
+
+def _bits(trial: Trial, name: str, first: Output | Problem, other: Output | Problem, how: str, k: int) -> Verdict:
+    """Whether two answers to the same question, the plain one first, are the same bit by bit."""
     if isinstance(first, Problem):
         return Verdict(AGREES)  # told by the outputs' own checks
     if isinstance(other, Problem):
-        return trial.problem("repeat", how, other, k)
+        return trial.problem(name, how, other, k)
     # On a GPU, frameworks say that they are not deterministic unless they are asked to be.
     severity = FAILS if trial.judge.cell.device == "cpu" else DIFFERS
     for output in ("value", *trial.wrt):
@@ -161,13 +171,13 @@ def _same(trial: Trial, first: Output | Problem, other: Output | Problem, how: s
         what = check_of_output(output)
         if one.dtype != two.dtype or one.shape != two.shape:
             text = f"{what} is of {two.dtype} {two.shape}, and was of {one.dtype} {one.shape}"
-            return trial.told("repeat", how, FAILS, text, k)
+            return trial.told(name, how, FAILS, text, k)
         differs = (one != two) & ~((one != one) & (two != two)) | (np.signbit(one) != np.signbit(two)) & (one == two)
         if differs.any():
             place = tuple(int(i) for i in np.argwhere(differs)[0])
             x, y, at = float(one[place]), float(two[place]), list(place) if place else ""
             text = f"{what}{at} is {y!r} ({y.hex()}), and was {x!r} ({x.hex()})"
-            return trial.told("repeat", how, severity, text, k)
+            return trial.told(name, how, severity, text, k)
     return Verdict(AGREES)
 
 
@@ -226,17 +236,19 @@ _WAYS: tuple[Callable[[Trial], Rounds], ...] = (
     _cotangent,
     _target_dtypes,
     _requires_grad,
+    _same,
 )
 CHECKS: Mapping[str, Callable[[Trial], Rounds]] = dict(zip(CONSISTENCY, _WAYS, strict=True))
 UNREDUCED = {"reductions", "cotangent"}  # what asks for the losses themselves
 
 
-def consistency_checks(spec: Spec) -> list[str]:
-    """The names of the checks that a criterion has, without `consistency.`."""
+def consistency_checks(spec: Spec, same: Sequence[str] = ()) -> list[str]:
+    """The names of the checks that a criterion has, without `consistency.`; `same`: modes to compare with, if any."""
     has = {
         "reductions": "reduction" in spec.params,
         "cotangent": bool(spec.differentiable),
         "target_dtypes": any(item.dtype == "int" for item in spec.inputs.values()),
+        "same": bool(same),
     }
     return [name for name in CHECKS if has.get(name, True)]
 
@@ -247,7 +259,8 @@ def judge_consistency(judge_of: CellJudge, stack: Stack, names: Sequence[str] | 
 
     Where a reduction is taken, the checks that need the losses themselves leave the stack out, unless named.
     """
-    chosen = consistency_checks(judge_of.spec) if names is None else names
+    same = judge_of.environment.same_as(judge_of.cell.mode)
+    chosen = consistency_checks(judge_of.spec, same) if names is None else names
     if judge_of.deaths >= MOST_DEATHS:  # of workers: see CellJudge.judge_stack
         for name in chosen:
             judge_of.tally(f"consistency.{name}").leave_out(len(stack))

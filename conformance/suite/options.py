@@ -14,7 +14,7 @@ from conformance.cases.case import DTYPES
 from conformance.errors import UsageError
 
 DEVICES = ("cpu", "cuda")
-MODES = ("eager", "compiled", "formula")
+MODES = ("eager", "compiled", "formula", "module")
 EFFORTS = ("quick", "default", "thorough")
 FAIL_ON = ("new", "required", "inaccurate", "none")
 
@@ -30,7 +30,12 @@ OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--criterion", "append", "GLOB", "only these criteria (repeats)"),
     ("--dtype", "append", "DTYPE", f"only these dtypes: {', '.join(DTYPES)} (repeats)"),
     ("--device", "append", "DEVICE", "cpu or cuda (repeats; default: cpu)"),
-    ("--mode", "append", "MODE", "eager, compiled or formula (repeats; default: all that the framework has)"),
+    (
+        "--mode",
+        "append",
+        "MODE",
+        f"{', '.join(MODES)} (repeats; default: eager, compiled, and formula where there is no function)",
+    ),
     ("--effort", "store", "EFFORT", "quick, default or thorough"),
     ("--conformance-seed", "store", "N", "seed of the cases (default: 0)"),
     ("--known", "append", "FILE", "known differences, beside the built-in ones (repeats)"),

@@ -76,10 +76,11 @@ class Plan:
     def checks(self, cell: Cell) -> list[str]:
         """The ids of the checks that a cell is planned to have; what the framework does not offer is among them."""
         spec = self.specs[cell.criterion]
+        same = self.frameworks[cell.framework].environment.same_as(cell.mode)
         names = [check_of_output(output) for output in ("value", *spec.differentiable)]
         names += [f"edge.{edge.id}" for edge in spec.edge_cases if applies(edge, spec, cell.dtype)]
         names += [f"invalid.{id_}" for id_ in invalid_checks(spec)]
-        names += [f"consistency.{name}" for name in consistency_checks(spec)]
+        names += [f"consistency.{name}" for name in consistency_checks(spec, same)]
         return [f"{cell.id}/{name}" for name in names]
 
     def close(self) -> None:
@@ -151,6 +152,8 @@ def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: t
         and framework.binding(cell.criterion) is not None
     ):
         return ""  # where there is a native function, the formula is run only if it is asked for
+    if cell.mode in (*environment.same, *environment.costly) and cell.mode not in options.modes:
+        return ""  # judged by itself only if it is asked for; consistency.same compares what is the same with eager
     for what, name, offered, asked in (
         ("device", cell.device, environment.devices, options.devices),
         ("mode", cell.mode, environment.modes, options.modes),

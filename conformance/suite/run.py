@@ -7,7 +7,7 @@ import functools
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -76,17 +76,34 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
     def expect(stacks: Sequence[Stack]) -> None:
         judge.together = Together(spec, stacks)
 
-    few = few_for(spec, cell.dtype, plan.options.effort) if cell.mode in framework.environment.compiles else None
-    drawn = for_each_stack(spec, cell.dtype, plan.options.effort, plan.options.seed, judged, few, expect)
-    for stack in consistency_stacks(spec, cell.dtype, plan.options.effort, plan.options.seed, few):
-        judge_consistency(judge, stack)
-    result.checks = judge.checks()
-    result.checks += _named(judge, plan.options.seed) + _not_offered(judge)
+    environment, effort, seed = framework.environment, plan.options.effort, plan.options.seed
+    traces = cell.mode not in environment.costly
+    few = few_for(spec, cell.dtype, effort, traces=traces) if cell.mode in environment.compiles else None
+    drawn = for_each_stack(spec, cell.dtype, effort, seed, judged, few, expect)
+    is_short = _is_short(plan, cell)
+    if not is_short:
+        for stack in consistency_stacks(spec, cell.dtype, effort, seed, few):
+            judge_consistency(judge, stack)
+    result.checks = judge.checks(minimise=not is_short)
+    result.checks += ([] if is_short else _named(judge, seed)) + _not_offered(judge)
+    result.checks += _left_out(plan, result) if is_short else []
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
     result.warnings, result.reference = sorted(judge.warnings), judge.ways
     judge.seconds.compiling = _compiling(plan, cell) - compiled
     result.seconds = {**asdict(judge.seconds), "total": time.perf_counter() - start}
     return result
+
+
+def _is_short(plan: Plan, cell: Cell) -> bool:
+    """Whether a cell has generated cases alone: where others cost seconds of a compiler each, unless all are due."""
+    return cell.mode in plan.frameworks[cell.framework].environment.costly and plan.options.effort != "thorough"
+
+
+def _left_out(plan: Plan, result: CellResult) -> list[Check]:
+    """The checks that a short cell leaves out: planned, and not run."""
+    done, why = {check.id for check in result.checks}, f"mode {result.cell.mode} is costly: at --effort thorough only"
+    names = (id_.removeprefix(f"{result.cell.id}/") for id_ in plan.checks(result.cell) if id_ not in done)
+    return [check_of(result.cell, name, "not run", message=why) for name in names]
 
 
 def _compiling(plan: Plan, cell: Cell) -> float:
@@ -154,8 +171,13 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
     """Frozen witnesses are cases like any other, judged first: they decide for good what a check with a known fault
     comes to, and whether the known difference is still there, so that no draw of cases has to."""
     for entry, witness in _frozen(cell, framework, judge):
+        if _is_short(plan, cell) and not entry.names(cell.mode):
+            continue  # decided where it costs nothing
         if not witness.is_named:  # those are judged in any case
             _judge_witness(judge, witness)
+        eager = replace(cell, mode="eager")
+        if cell.mode in framework.environment.same and entry.matches(f"{eager.id}/{witness.check}"):
+            continue  # decided there: a module takes less than its function
         seen, inside = _is_seen(_judge(plan, cell, [entry]), witness)
         if entry.unsteady and not seen:
             continue

@@ -198,6 +198,10 @@ class Entry(_Strict):
         """Whether a pattern names this criterion."""
         return any(fnmatch.fnmatchcase(criterion, pattern.split("/")[0]) for pattern in self.patterns)
 
+    def names(self, mode: str) -> bool:
+        """Whether a pattern has this mode as a part of its own."""
+        return any(mode in pattern.split("/") for pattern in self.patterns)
+
     def applies_to(self, version: str) -> bool:
         """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
         try:

@@ -122,7 +122,8 @@ class WorkerAdapter:
 
     def _received(self, process: Process, number: int, call: Call) -> Output | Exception:
         process.frames.most = messages.most_of_answer(call)
-        frame = self._receive(process, self._limits.first_call if self._fresh else self._limits.call)
+        is_slow = self._fresh or call.mode in self._environment.costly
+        frame = self._receive(process, self._limits.first_call if is_slow else self._limits.call)
         self._fresh = False
         try:
             answer = reading.answer_of(frame, number)

@@ -151,6 +151,8 @@ def environment_data(environment: Environment) -> dict[str, Any]:
         "cotangents": bool(environment.cotangents),
         "details": {str(key): str(value) for key, value in environment.details.items()},
         "dialect": str(environment.dialect),
+        "same": [str(item) for item in environment.same],
+        "costly": [str(item) for item in environment.costly],
     }
 
 

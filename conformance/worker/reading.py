@@ -75,13 +75,13 @@ def environment_of(data: Any) -> Environment:
     """
     if not isinstance(data, dict):
         raise Nonsense("its environment is none")
-    keys = ("devices", "dtypes", "modes", "compiles")
-    devices, dtypes, modes, compiles = (tuple(map(_text, _list(data.get(key)))) for key in keys)
+    keys = ("devices", "dtypes", "modes", "compiles", "same", "costly")
+    devices, dtypes, modes, compiles, same, costly = (tuple(map(_text, _list(data.get(key)))) for key in keys)
     versions, details = (_texts(data.get(key)) for key in ("versions", "details"))
     given, cotangents = data.get("flushes_subnormals"), data.get("cotangents") is True
     flushes = tuple(map(_text, given)) if isinstance(given, list) else given is True
     dialect = _text(data.get("dialect", ""))
-    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, compiles, dialect)
+    return Environment(versions, devices, dtypes, modes, flushes, cotangents, details, compiles, dialect, same, costly)
 
 
 def binding_of(data: Any) -> Binding | None:
