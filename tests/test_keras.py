@@ -13,6 +13,7 @@ from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError
+from tests.calls import call_of, is_imported_unasked
 
 RNG = np.random.Generator(np.random.Philox(0))
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -66,13 +67,12 @@ def adapter() -> Adapter:
     return load_adapter("keras")
 
 
-def call_of(adapter: Adapter, criterion: str, dtype: str = "float32", **more: Any) -> Call:
+def keras_call(criterion: str, dtype: str = "float32", **more: Any) -> Call:
+    """One of CASES, with its gradient by what is predicted; `inputs` and `parameters` may say more."""
     inputs, parameters = CASES[criterion]
-    inputs = {**inputs, **more.pop("inputs", {})}
-    cast = {name: array.astype(DTYPES[dtype]) if array.dtype.kind == "f" else array for name, array in inputs.items()}
-    parameters = {**parameters, "reduction": "none", **more.pop("parameters", {})}
+    inputs, parameters = {**inputs, **more.pop("inputs", {})}, {**parameters, **more.pop("parameters", {})}
     wrt = tuple(name for name in ("input", "input1", "log_probs") if name in inputs)
-    return Call(criterion, cast, parameters, dtype, wrt=wrt, **more)
+    return call_of(criterion, inputs, dtype, parameters=parameters, wrt=wrt, **more)
 
 
 def theirs(call: Call) -> Any:
@@ -148,7 +148,7 @@ def test_it_answers_what_keras_answers(adapter: Adapter, criterion: str) -> None
     binding = adapter.binding(criterion)
     assert binding is not None
     for mode in adapter.environment().modes:
-        call = call_of(adapter, criterion, mode=mode)
+        call = keras_call(criterion, mode=mode)
         output, wanted = adapter.run(call), theirs(call)
         assert output.value.dtype == np.float32
         assert output.value.shape == wanted.shape
@@ -163,7 +163,7 @@ def test_it_answers_what_keras_answers(adapter: Adapter, criterion: str) -> None
 @pytest.mark.parametrize("criterion", ["mse", "huber"])
 def test_a_class_of_keras_reduces_and_weighs(adapter: Adapter, criterion: str) -> None:
     none, total, mean = (
-        adapter.run(call_of(adapter, criterion, parameters={"reduction": name})) for name in ("none", "sum", "mean")
+        adapter.run(keras_call(criterion, parameters={"reduction": name})) for name in ("none", "sum", "mean")
     )
     assert float(total.value) == pytest.approx(float(none.value.sum()), rel=1e-6)
     divisor = float(WEIGHTED["weight"].sum()) if criterion == "mse" else 12  # by the weight, and by the count
@@ -174,14 +174,14 @@ def test_a_class_of_keras_reduces_and_weighs(adapter: Adapter, criterion: str) -
 def test_a_weight_of_fewer_axes_is_spread(adapter: Adapter) -> None:
     weight = real(1)
     pair = {"input": real(3, 1), "target": real(3, 1)}
-    found = adapter.run(call_of(adapter, "bce", inputs={**pair, "weight": weight}))
-    full = adapter.run(call_of(adapter, "bce", inputs={**pair, "weight": np.broadcast_to(weight, (3, 1)).copy()}))
+    found = adapter.run(keras_call("bce", inputs={**pair, "weight": weight}))
+    full = adapter.run(keras_call("bce", inputs={**pair, "weight": np.broadcast_to(weight, (3, 1)).copy()}))
     np.testing.assert_array_equal(found.value, full.value)
 
 
 def test_the_class_axis_is_the_second(adapter: Adapter) -> None:
     scores, labels = real(2, 3, 4), RNG.integers(0, 3, (2, 4))
-    output = adapter.run(call_of(adapter, "cross_entropy", inputs={"input": scores, "target": labels}))
+    output = adapter.run(keras_call("cross_entropy", inputs={"input": scores, "target": labels}))
     own = np.take_along_axis(scores, labels[:, None], 1)[:, 0]
     np.testing.assert_allclose(output.value, np.log(np.exp(scores).sum(1)) - own, rtol=1e-5)
     assert output.gradients["input"].shape == scores.shape
@@ -190,7 +190,7 @@ def test_the_class_axis_is_the_second(adapter: Adapter) -> None:
 def test_ignored_labels_count_for_nothing(adapter: Adapter) -> None:
     labels = np.array([1, -100, 3])
     none, mean = (
-        adapter.run(call_of(adapter, "cross_entropy", inputs={"target": labels}, parameters={"reduction": name}))
+        adapter.run(keras_call("cross_entropy", inputs={"target": labels}, parameters={"reduction": name}))
         for name in ("none", "mean")
     )
     assert none.value[1] == 0
@@ -200,7 +200,7 @@ def test_ignored_labels_count_for_nothing(adapter: Adapter) -> None:
 
 def test_epsilon_is_the_spec_s_own(adapter: Adapter) -> None:
     far, near = (
-        adapter.run(call_of(adapter, "mape", inputs={"target": np.full((3, 4), 0.25)}, parameters={"eps": eps}))
+        adapter.run(keras_call("mape", inputs={"target": np.full((3, 4), 0.25)}, parameters={"eps": eps}))
         for eps in (0.5, 1e-7)
     )
     np.testing.assert_allclose(near.value, 2 * far.value, rtol=1e-6)
@@ -209,14 +209,14 @@ def test_epsilon_is_the_spec_s_own(adapter: Adapter) -> None:
 def test_a_cotangent_weighs_the_gradients(adapter: Adapter) -> None:
     weights = np.asarray(RNG.uniform(1, 2, (3, 4)), np.float32)
     for mode in adapter.environment().modes:
-        plain = adapter.run(call_of(adapter, "huber", mode=mode))
-        weighed = adapter.run(call_of(adapter, "huber", mode=mode, cotangent=weights))
+        plain = adapter.run(keras_call("huber", mode=mode))
+        weighed = adapter.run(keras_call("huber", mode=mode, cotangent=weights))
         np.testing.assert_allclose(weighed.gradients["input"], weights * plain.gradients["input"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
 def test_every_dtype_is_answered_in_itself(adapter: Adapter, dtype: str) -> None:
-    output = adapter.run(call_of(adapter, "mse", dtype, parameters={"reduction": "sum"}))
+    output = adapter.run(keras_call("mse", dtype, parameters={"reduction": "sum"}))
     assert output.value.dtype == output.gradients["input"].dtype == DTYPES[dtype]
 
 
@@ -244,24 +244,26 @@ def test_what_keras_does_not_offer_is_unsupported(
     adapter: Adapter, criterion: str, changes: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(Unsupported, match=said):
-        adapter.run(call_of(adapter, criterion, **{**changes, "parameters": dict(changes.get("parameters", {}))}))
+        adapter.run(keras_call(criterion, **changes))
     assert adapter.binding("smooth_l1") is adapter.binding("kl_div") is None
 
 
 def test_weights_of_the_classes_are_alpha(adapter: Adapter) -> None:
     weight = real(4)
-    whole = adapter.run(call_of(adapter, "categorical_focal", inputs={"weight": weight}, parameters={"alpha": 1}))
-    same = adapter.run(call_of(adapter, "categorical_focal", inputs={"weight": np.ones(4)}, parameters={"alpha": 1}))
+    whole = adapter.run(keras_call("categorical_focal", inputs={"weight": weight}, parameters={"alpha": 1}))
+    same = adapter.run(keras_call("categorical_focal", inputs={"weight": np.ones(4)}, parameters={"alpha": 1}))
     assert whole.value.shape == same.value.shape == (3,)
     assert (whole.value < same.value).all()
 
 
 def test_what_keras_raises_is_its_own(adapter: Adapter) -> None:
     with pytest.raises(ValueError, match="Invalid value for argument `reduction`"):
-        adapter.run(call_of(adapter, "l1", parameters={"reduction": "product"}))
+        adapter.run(keras_call("l1", parameters={"reduction": "product"}))
 
 
 def test_nothing_of_keras_is_imported_before_it_is_asked_for() -> None:
     assert "keras" in built_in()
+    assert not any(name.startswith("_") for name in built_in())  # the modules beside it
+    assert not is_imported_unasked("keras")
     code = "import sys, conformance.adapter.load as l; l.is_built_in('keras:jax'); sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

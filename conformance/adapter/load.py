@@ -25,7 +25,7 @@ GROUP = "conformance.adapters"
 
 def built_in() -> list[str]:
     """The names of the adapters that come with the suite, whether or not their frameworks are installed."""
-    return sorted(path.stem for path in folder("adapters").glob("*.py"))
+    return sorted(path.stem for path in folder("adapters").glob("[!_]*.py"))
 
 
 def load_adapter(name: str, specs: Sequence[Path] = ()) -> Adapter:
