@@ -20,12 +20,12 @@ import optax
 from numpy.typing import NDArray
 
 from conformance import Binding, Call, Difference, Environment, Output, Unsupported, cpu_features
+from conformance.adapter.executables import Executables
 
 Array = NDArray[Any]
 LOSSES = "https://github.com/google-deepmind/optax/blob/v0.2.8/optax/losses"
 MODES = ("eager", "compiled")
 REDUCTIONS = ("none", "sum", "mean", "batchmean")
-MOST_HELD = 500  # executables: each takes up to 50 of the 65,530 memory maps of a process, and without maps XLA crashes
 
 
 @dataclass
@@ -158,13 +158,16 @@ class Adapter:
     """`optax.losses`, on one device, op by op or compiled; float64 with `jax_enable_x64`, the other dtypes without."""
 
     name = "jax"
-    compiling = 0.0  # seconds so far
 
     def __init__(self) -> None:
-        self._held = 0  # executables since jax's caches were last emptied; op by op, each scan adds two at every call
+        self._executables = Executables()
         self._devices = {device.platform.replace("gpu", "cuda"): device for device in reversed(jax.devices())}
         self._devices = {"cpu": jax.devices("cpu")[0], **self._devices}
-        jax.monitoring.register_event_duration_secs_listener(self._listen)
+
+    @property
+    def compiling(self) -> float:
+        """The seconds spent compiling so far."""
+        return self._executables.compiling
 
     def environment(self) -> Environment:
         """The versions, the devices that jax sees, and what can change the bits of a result."""
@@ -197,9 +200,7 @@ class Adapter:
         """Value, and gradients of its sum, of one case."""
         if call.device not in self._devices or call.mode not in MODES:
             raise Unsupported(f"jax runs eager and compiled, on {' and '.join(self._devices)} here")
-        if self._held > MOST_HELD:
-            jax.clear_caches()
-            self._held = 0
+        self._executables.let_go()
         loss = _loss(call)
         wrt = tuple(loss.names[name] for name in call.wrt)
         fixed = (loss.function, tuple(loss.static.items()), call.parameters.get("reduction", "none"), wrt)
@@ -211,11 +212,6 @@ class Adapter:
             if call.criterion == "ctc":
                 found = {name: np.swapaxes(array, 0, 1) for name, array in found.items()}
             return Output(np.asarray(value), found)
-
-    def _listen(self, event: str, seconds: float, **_: Any) -> None:
-        if event.startswith("/jax/core/compile/"):
-            self.compiling += seconds
-            self._held += event.endswith("backend_compile_duration")
 
 
 def _loss(call: Call) -> Loss:

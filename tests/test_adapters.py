@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
-from conformance.adapter.load import built_in
+from conformance.adapter.load import built_in, is_built_in
 from conformance.errors import AdapterError
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -273,6 +273,8 @@ def test_loading_an_adapter_needs_numpy_and_its_framework_only(tmp_path: Path) -
         ("no_such_framework", "there is no framework 'no_such_framework'; there are: .*numpy, .*torch"),
         ("no_such_module:Mine", "there is no module 'no_such_module'"),
         ("conformance.errors:Mine", "has no 'Mine'"),
+        ("keras:mxnet", "keras has no variant 'mxnet'; it has torch, jax, tensorflow"),
+        ("torch:Mine", "module 'torch' has no 'Mine'"),
         ("conformance.errors:Fault", "cannot be constructed"),
         ("conformance.errors:ConformanceError", "is not an adapter: it has no name, environment, binding, run"),
     ],
@@ -287,3 +289,14 @@ def test_a_framework_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "conformance.adapters.torch", raising=False)
     with pytest.raises(AdapterError, match="'torch' is not installed here"):
         load_adapter("torch")
+
+
+def test_a_variant_of_a_built_in_adapter_is_no_class_of_a_module() -> None:
+    assert all(map(is_built_in, ("keras", "keras:torch", "torch")))
+    assert not any(map(is_built_in, ("keras:Mine", "torch:torch", "mine", "mine:Mine")))
+
+
+def test_a_variant_whose_framework_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(AdapterError, match="'keras:torch' was asked for, but 'keras' is not installed here"):
+        load_adapter("keras:torch")

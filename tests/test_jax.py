@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -209,14 +208,14 @@ def test_compiled_code_is_let_go_before_memory_maps_run_out(adapter: Any, monkey
     """A lattice is compiled at every call, op by op: some hundreds of calls without this, and the process crashes."""
     import jax
 
-    cleared: list[int] = []
-    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(adapter._held))
-    monkeypatch.setattr(sys.modules[type(adapter).__module__], "MOST_HELD", 5)
-    adapter._held = 0
+    executables, cleared = adapter._executables, list[int]()
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(executables.held))
+    monkeypatch.setattr("conformance.adapter.executables.MOST_HELD", 5)
+    executables.held = 0
     for _ in range(8):
-        before = adapter._held
+        before = executables.held
         adapter.run(call_of(adapter, "ctc"))
-        assert adapter._held > before or cleared
+        assert executables.held > before or cleared
     assert cleared
     assert all(held > 5 for held in cleared)
 

@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conformance._resources import folder
+from conformance.adapter import Environment
 from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES, Stack
 from conformance.errors import ConformanceError, FileError
@@ -17,7 +18,7 @@ from conformance.reference.evaluate import evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.spec import load_specs, specs_folder
 from conformance.suite.options import Options
-from conformance.suite.plan import Plan, make_plan
+from conformance.suite.plan import Plan, framework_of, make_plan
 from conformance.suite.run import CellResult, judge_cell, unmatched
 from conformance.verdict.compare import AGREES, FAILS, judge
 from conformance.verdict.known import Coverage, Entry, Witness, fault_of, fault_of_witness, read_known, witness_case
@@ -532,3 +533,20 @@ def test_an_entry_that_does_not_fit_its_criterion_ends_the_run_before_it_starts(
 )
 def test_versions(versions: str, version: str, applies: bool) -> None:
     assert read_one(versions=versions).applies_to(version) is applies
+
+
+def test_the_variants_of_an_adapter_share_one_file_and_patterns_tell_them_apart() -> None:
+    class Variant:
+        name = "keras:torch"
+        binding = run = None
+
+        def environment(self) -> Environment:
+            return Environment(versions={"keras": "3.15.1"})
+
+    known = framework_of("keras:torch", Options(), lambda name, specs: Variant()).known  # type: ignore[arg-type,return-value]
+    patterns = {pattern.split("/")[1] for item in known for pattern in item.patterns}
+    assert {"keras:*", "keras:torch"} <= patterns
+    assert all({"keras:*", "keras:torch"} & {p.split("/")[1] for p in item.patterns} for item in known)
+    clip = next(item for item in known if item.id == "keras-bce-clip")
+    assert clip.matches("bce/keras:jax/cpu/compiled/float32/value")
+    assert not clip.matches("bce/keras/cpu/eager/float32/value")

@@ -424,7 +424,7 @@ def test_one_that_starts_no_more_is_given_up(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("tests.faulty_workers:Alone", "ModuleNotFoundError: No module named 'absent_framework'"),
+        ("tests.faulty_workers:Alone", "'absent_framework' is not installed here"),
         ("tests.faulty_workers:Silent", "cannot say what it runs on: OSError: libcudart.so.13"),
         ("tests.faulty_workers:Nobody", "has no 'Nobody'"),
         ("nowhere:Adapter", "there is no module 'nowhere'"),

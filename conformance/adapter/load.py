@@ -1,7 +1,11 @@
-"""Finding an adapter by name, entry point or `module:Class`; `@PATH/TO/python` runs it in another interpreter."""
+"""Finding an adapter by name, entry point or `module:Class`; `@PATH/TO/python` runs it in another interpreter.
+
+A built-in adapter may come in variants, which its module names (`VARIANTS`): `keras:torch` is keras's, on torch.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -21,11 +25,11 @@ GROUP = "conformance.adapters"
 
 def built_in() -> list[str]:
     """The names of the adapters that come with the suite, whether or not their frameworks are installed."""
-    return sorted(path.stem for path in folder("adapters").glob("*.py"))
+    return sorted(path.stem for path in folder("adapters").glob("[!_]*.py"))
 
 
 def load_adapter(name: str, specs: Sequence[Path] = ()) -> Adapter:
-    """A new instance of the adapter `name`: a built-in name, an entry point of the group
+    """A new instance of the adapter `name`: a built-in name, with a variant if it has any, an entry point of the group
     `conformance.adapters`, or `module:Class`. `NAME@PATH/TO/python` runs it in a worker process of that interpreter, to
     which `specs` tells the folders of specs beside the built-in ones.
 
@@ -38,6 +42,8 @@ def load_adapter(name: str, specs: Sequence[Path] = ()) -> Adapter:
     factory = _factory(name)
     try:
         adapter: Adapter = factory()
+    except ModuleNotFoundError as error:
+        raise _not_installed(name, error) from error
     except Exception as error:
         raise AdapterError(f"the adapter {name!r} cannot be constructed: {_said(error)}") from error
     missing = [item for item in ("name", "environment", "binding", "run") if not hasattr(adapter, item)]
@@ -56,13 +62,28 @@ def _in_worker(name: str, python: str, specs: Sequence[Path]) -> Adapter:
     return WorkerAdapter(name, python, specs)
 
 
+def is_built_in(name: str) -> bool:
+    """Whether `name` is that of a built-in adapter, or of a variant of one: `keras:torch`, but not `torch:Mine`."""
+    own, colon, variant = name.partition(":")
+    return own in built_in() and (not colon or variant in _variants(own, name))
+
+
+def _variants(own: str, name: str) -> Sequence[str]:
+    _adapters_package()
+    variants: Sequence[str] = getattr(_import(f"conformance.adapters.{own}", name), "VARIANTS", ())
+    return variants
+
+
 def _factory(name: str) -> Any:
-    if ":" in name:
-        module_name, _, attribute = name.partition(":")
-        return _attribute(_import(module_name, name), attribute, name)
-    if name in built_in():
+    own, colon, rest = name.partition(":")
+    if is_built_in(name):
         _adapters_package()
-        return _attribute(_import(f"conformance.adapters.{name}", name), "Adapter", name)
+        adapter = _attribute(_import(f"conformance.adapters.{own}", name), "Adapter", name)
+        return functools.partial(adapter, rest) if colon else adapter
+    if own in built_in() and (variants := _variants(own, name)):
+        raise AdapterError(f"{own} has no variant {rest!r}; it has {', '.join(variants)}")
+    if colon:
+        return _attribute(_import(own, name), rest, name)
     for point in entry_points(group=GROUP):
         if point.name == name:
             try:
@@ -80,16 +101,19 @@ def _import(module_name: str, name: str) -> types.ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and not module_name.startswith(error.name):
-            raise AdapterError(
-                f"the framework {name!r} was asked for, but {error.name!r} is not installed here; "
-                "install it, or leave it out"
-            ) from error
+            raise _not_installed(name, error) from error
         raise AdapterError(
             f"the adapter {name!r} cannot be found: there is no module {error.name!r}; "
             "is its folder on the path, as in PYTHONPATH=. conformance …?"
         ) from error
     except Exception as error:
         raise AdapterError(f"the adapter {name!r} cannot be imported: {_said(error)}") from error
+
+
+def _not_installed(name: str, error: ModuleNotFoundError) -> AdapterError:
+    return AdapterError(
+        f"the framework {name!r} was asked for, but {error.name!r} is not installed here; install it, or leave it out"
+    )
 
 
 def _attribute(module: types.ModuleType, attribute: str, name: str) -> Any:

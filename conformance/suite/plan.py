@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import sys
 import warnings
 from collections import Counter
@@ -185,7 +186,7 @@ def framework_of(name: str, options: Options, load: Load = load_adapter) -> Fram
         raise AdapterError(f"the adapter {name!r} does not say what it runs on: environment() gave {given}")
     if {"/", "@"} & set(adapter.name) or not adapter.name:
         raise AdapterError(f"the adapter {name!r} is named {adapter.name!r}; a name is not empty and has no slash or @")
-    built_in = folder("adapters") / f"{adapter.name}.known.yaml"
+    built_in = folder("adapters") / f"{adapter.name.partition(':')[0]}.known.yaml"  # one file for all variants
     entries: list[Entry] = []
     for path in (*((built_in,) if built_in.is_file() else ()), *options.known):
         entries += [entry for entry in read_known(path) if _speaks_of(entry, adapter.name, path)]
@@ -204,7 +205,7 @@ def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
     for pattern in entry.patterns:
         if pattern.count("/") != 5:
             raise FileError(f"{path}: {entry.id}: {pattern!r} is not criterion/framework/device/mode/dtype/check")
-    return any(own_name(pattern.split("/")[1]) in {framework, "*"} for pattern in entry.patterns)
+    return any(fnmatch.fnmatchcase(framework, own_name(pattern.split("/")[1])) for pattern in entry.patterns)
 
 
 def _check_known(plan: Plan) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.adapter.load import GROUP, built_in
+from conformance.adapter.load import GROUP, is_built_in
 from conformance.adapter.protocol import Binding, Call, Environment, Output, WorkerDied
 from conformance.errors import AdapterError
 from conformance.worker import messages, reading
@@ -183,8 +183,10 @@ class WorkerAdapter:
         return hello
 
     def _request(self) -> dict[str, Any]:
-        instead = "" if self._adapter in built_in() else _entry_point(self._adapter)
-        modules = {name.partition(":")[0].partition(".")[0] for name in (self._adapter, instead) if ":" in name}
+        own = is_built_in(self._adapter)
+        instead = "" if own else _entry_point(self._adapter)
+        named = () if own else (self._adapter, instead)
+        modules = {name.partition(":")[0].partition(".")[0] for name in named if ":" in name}
         places = {name: place for name in modules if (place := _place(name))}
         return {
             "protocol": PROTOCOL,
