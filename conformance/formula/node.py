@@ -13,9 +13,9 @@ COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
 class Node:
     """An expression. Two nodes of one `Builder` are the same object exactly where they are the same expression.
 
-    `op` is "const", "name" or a primitive; `value` is a const's number, a name's text, or
-    the "NAME VALUE" of a choice that is compared with one of its values; `over` names the axes of a
-    reduction (None: all of them); `where` is the condition of a masked reduction.
+    `op` is "const", "name" or a primitive; `value` is a const's number, a name's text, or the "NAME VALUE" of a choice
+    that is compared with one of its values; `over` names the axes of a reduction (None: all of them); `where` is the
+    condition of a masked reduction.
     """
 
     op: str

@@ -28,9 +28,7 @@ class Names:
 
     known: Mapping[str, Name]  # inputs, parameters, bare dims, and names that the formula assigns
     dims: Mapping[str, str]  # dim -> "fixed", "optional" or "star"
-    choices: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # parameters that are only compared, and with what
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of choices: all that is asked of them
 
     def plus(self, local: Mapping[str, Node]) -> Names:
         """These and the names that a formula assigns."""
