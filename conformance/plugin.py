@@ -27,8 +27,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Starts the suite, where its options are there."""
-    if not hasattr(config.option, "conformance_framework"):
+    """Starts the suite, where its options are there and somebody asks for more than their meaning."""
+    if not hasattr(config.option, "conformance_framework") or config.option.help:
         return
     from conformance.errors import ConformanceError
     from conformance.suite.plugin import SuitePlugin

@@ -266,3 +266,9 @@ def test_labels_beyond_32_bits_come_from_an_xdist_worker(tmp_path: Path) -> None
     assert code == 0, out
     document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert any(check["check"] == "invalid.target_highest" for check in document["checks"])
+
+
+def test_help_reads_no_spec(tmp_path: Path) -> None:
+    code, out = ran(tmp_path, "--help", "--specs", str(tmp_path / "nowhere"))
+    assert code == 0, out
+    assert "--conformance-seed" in out
