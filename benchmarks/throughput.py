@@ -156,7 +156,7 @@ def by_size(framework: str, plan: Plan, dtype: str, effort: str) -> Iterator[Row
         meter, cases = Meter(), 0
         draw = meter.timed("drawing", expand)
         with meter.measuring(item.adapter) as seconds:
-            for one in plan.cells:
+            for one in (cell for cell in plan.cells if plan.binding(cell) is not None):
                 judge, spec = run._judge(plan, one, list(item.known)), plan.specs[one.criterion]
                 recipes = case_plan.recipes(spec, dtype, effort, plan.options.seed)
                 stacks = [draw(spec, dtype, recipe) for recipe in recipes if (recipe.kind == "bulk") is is_bulk]
