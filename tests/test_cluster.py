@@ -127,14 +127,14 @@ def test_what_befalls_a_worker_costs_its_cell_and_no_other(tmp_path: Path) -> No
     """One dies whenever it is asked, one hangs, one eats memory, one dies once; the last is never in trouble."""
     head = Head(tmp_path)  # its workers are told of this folder
     try:
-        args = (*SOME, "--framework", "faulty:Troubled", "--cell-timeout", "40", "--cell-memory", "1")
+        args = (*SOME, "--framework", "faulty:Troubled", "--cell-timeout", "90", "--cell-memory", "1")
         code, out = ran(tmp_path, *args, "--cluster", head.address)
     finally:
         head.end()
     assert code == 1, out
     found = reasons(tmp_path)
     assert found.pop("l1").startswith("its worker process died 3 times")
-    assert found.pop("mse") == "it did not end in 40 s (--cell-timeout)"
+    assert found.pop("mse") == "it did not end in 90 s (--cell-timeout)"
     assert found.pop("huber") == "it used more memory than 1 GiB (--cell-memory)"
     assert found == {"smooth_l1": "", "soft_margin": ""}
     assert (tmp_path / "signal").exists()
