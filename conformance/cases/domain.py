@@ -51,7 +51,7 @@ def holds(condition: Node, names: Names) -> Any:
             raise FormulaError(f"{condition.value!r} is not known in a domain", condition.line, condition.column)
         return names[str(condition.value)]
     if condition.op == "is":
-        name, _, choice = str(condition.value).partition(" ")
+        name, choice = condition.choice
         return names.get(name) == choice
     if condition.op == "size":
         return holds(condition.args[0], names)

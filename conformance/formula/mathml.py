@@ -194,7 +194,7 @@ def _of(wrap: Callable[[Node], str], tightness: int = ATOM) -> Callable[[Node], 
 
 def _is(node: Node) -> Printed:
     """A choice and the value that it is compared with."""
-    name, _, choice = str(node.value).partition(" ")
+    name, choice = node.choice
     return f"{_name(name)}{_o('=')}<mtext>{escape(choice)}</mtext>", COMPARISON
 
 

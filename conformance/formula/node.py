@@ -32,6 +32,12 @@ class Node:
         return self.args if self.where is None else (*self.args, self.where)
 
     @property
+    def choice(self) -> tuple[str, str]:
+        """The name of a choice that is compared, and the value that it is compared with."""
+        name, _, value = str(self.value).partition(" ")
+        return name, value
+
+    @property
     def is_boolean(self) -> bool:
         """Whether this is a condition by its form (a bare name may be one too)."""
         return self.op in COMPARISONS or self.op in {"and", "or", "not", "leading", "is"}

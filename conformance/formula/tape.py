@@ -155,7 +155,7 @@ class Tape:
         if node.op == "name":
             return self._name(str(node.value))
         if node.op == "is":
-            name, _, choice = str(node.value).partition(" ")
+            name, choice = node.choice
             return self._everywhere(self._numbers.get(name) == choice)
         if node.op in COMPARISONS:
             x, y = (self.term(arg).data for arg in node.args)

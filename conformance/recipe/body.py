@@ -143,7 +143,7 @@ class Body:
         if node.op in COMPARE:
             return ast.Compare(args[0], [COMPARE[node.op]()], [args[1]])
         if node.op == "is":
-            name, _, choice = str(node.value).partition(" ")
+            name, choice = node.choice
             return ast.Compare(ast.Name(name), [ast.Eq()], [ast.Constant(choice)])
         if node.op in {"and", "or"}:
             return ast.BoolOp(ast.And() if node.op == "and" else ast.Or(), args)

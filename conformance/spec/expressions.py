@@ -77,7 +77,7 @@ class Names:
             yield FormulaError(message, node.line, node.column)
 
     def _not_a_choice(self, node: Node) -> Iterator[FormulaError]:
-        name, _, value = str(node.value).partition(" ")
+        name, value = node.choice
         if name not in self.choices:
             hint = close(name, tuple(self.choices))
             yield FormulaError(f"{name!r} is no choice, and is compared with a text{hint}", node.line, node.column)

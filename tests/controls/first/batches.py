@@ -107,6 +107,12 @@ def nt_xent(g: Given) -> Answer:
 
 def of_scores(g: Given, of: Units) -> Answer:
     """The loss, of unit vectors."""
+    loss, by_score, pair = by_scores(g, of)
+    return over_pairs(g, loss, of.slope(by_score), pair)
+
+
+def by_scores(g: Given, of: Units) -> tuple[Array, Array, Array]:
+    """The losses, their slopes by the scores, and which are of a pair."""
     same, heat = alike(g), g.real("temperature")
     score = products(of.unit, of.unit) / heat
     pair = same & apart_from(g["input"])
@@ -114,7 +120,7 @@ def of_scores(g: Given, of: Units) -> Answer:
     loss = pairwise(np.where(pair, softplus(other - score), 0).astype(g.dtype))
     by_pair = np.where(pair, sigmoid(other - score), 0).astype(g.dtype)
     by_score = (pairwise(by_pair)[..., None] * shares - by_pair) / heat
-    return over_pairs(g, loss, of.slope(by_score.astype(g.dtype)), pair)
+    return loss, by_score.astype(g.dtype), pair
 
 
 def over_pairs(g: Given, loss: Array, slope: Array, pair: Array) -> Answer:

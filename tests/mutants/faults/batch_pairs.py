@@ -7,7 +7,6 @@ import numpy as np
 from conformance import Call, Output
 from tests.controls.first import batches as right
 from tests.controls.first.batches import alike, apart_from, pulled, turned
-from tests.controls.first.elementwise import sigmoid
 from tests.controls.parts import Answer, Array, Given
 from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean
 from tests.mutants.registry import (
@@ -175,29 +174,20 @@ def nt_xent_length_of_at_least_a_hundredth(g: Given) -> Answer:
 @fault("nt_xent", GRADIENT)
 def nt_xent_gradient_of_the_first(g: Given) -> Answer:
     """Only the first vector of a pair is pulled; the second one is a constant."""
-    answer, x = right.nt_xent(g), g["input"]
-    same, heat, of = alike(g), g.real("temperature"), right.units(g["input"])
-    score = right.products(of.unit, of.unit) / heat
-    other, shares = right.among(score, ~same)
-    by_pair = np.where(same & apart_from(x), sigmoid(other - score), 0).astype(g.dtype)
-    by_score = ((by_pair.sum(axis=-1, keepdims=True) * shares - by_pair) / heat).astype(g.dtype)
+    of = right.units(g["input"])
+    loss, by_score, pair = right.by_scores(g, of)
     by_unit = pulled(by_score, of.unit)
     slope = (by_unit - of.unit * (of.unit * by_unit).sum(axis=-1, keepdims=True)) / of.length
-    pair = same & apart_from(x)
-    return answered(answer, **right.over_pairs(g, answer.value, slope.astype(g.dtype), pair).gradients)
+    return answered(right.nt_xent(g), **right.over_pairs(g, loss, slope.astype(g.dtype), pair).gradients)
 
 
 @fault("nt_xent", GRADIENT)
 def nt_xent_gradient_of_fixed_lengths(g: Given) -> Answer:
     """The lengths are constants."""
-    answer, x = right.nt_xent(g), g["input"]
-    same, heat, of = alike(g), g.real("temperature"), right.units(g["input"])
-    score = right.products(of.unit, of.unit) / heat
-    other, shares = right.among(score, ~same)
-    by_pair = np.where(same & apart_from(x), sigmoid(other - score), 0).astype(g.dtype)
-    by_score = ((by_pair.sum(axis=-1, keepdims=True) * shares - by_pair) / heat).astype(g.dtype)
+    of = right.units(g["input"])
+    loss, by_score, pair = right.by_scores(g, of)
     slope = (pulled(by_score + turned(by_score), of.unit) / of.length).astype(g.dtype)
-    return answered(answer, **right.over_pairs(g, answer.value, slope, same & apart_from(x)).gradients)
+    return answered(right.nt_xent(g), **right.over_pairs(g, loss, slope, pair).gradients)
 
 
 @fault("nt_xent", PRECISION)
