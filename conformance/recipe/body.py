@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from conformance.formula import Node
 from conformance.formula.node import COMPARISONS
+from conformance.recipe.arguments import behind, wider
 from conformance.recipe.axes import Axes, Unprintable, expression
 from conformance.recipe.contexts import Contexts, Literal
 from conformance.recipe.kinds import Kinds, is_whole_number
@@ -21,7 +22,6 @@ from conformance.recipe.neutral import (
     SAME,
     call,
     constant,
-    trailing,
 )
 from conformance.spec.model import Spec
 
@@ -229,7 +229,7 @@ class Body:
         if node.op == "ctc_log_likelihood":
             found = call(name, *(ast.Name(str(arg.value)) for arg in node.args[:4]), self.value(node.args[4]))
             batch = (node.over or ("", ""))[1]
-            return self._trailing(found, batch)
+            return behind(self.axes, found, batch)
         if node.op == "norm":
             return call(name, self._of(node, node.args[0]), self.value(node.args[1]), self._over(node))
         if node.op != "logsumexp":
@@ -270,7 +270,7 @@ class Body:
 
         def tree() -> ast.expr:
             line = call("arange", expression(self.axes.size(dim)), like)
-            return self._trailing(line, dim)
+            return behind(self.axes, line, dim)
 
         return ast.Name(self._bind(("index", dim), f"{dim.lower()}_index", tree))
 
@@ -287,20 +287,6 @@ class Body:
             return ast.Name(name)
         if ("framed", name) not in self._bound:
             wanted = self.fresh(f"{name}_wide") if name in self.kinds.raw | self.axes.holders else name
-            self.say(wanted, self._wider(name, frame, places, missing))
+            self.say(wanted, wider(self.axes, name, places, missing))
             self._bound["framed", name] = wanted
         return ast.Name(self._bound["framed", name])
-
-    def _wider(self, name: str, frame: list[str], places: list[int], missing: list[int]) -> ast.expr:
-        tree: ast.expr = ast.Name(name)
-        behind = [k for k in missing if k > places[-1]]
-        tree = self._trailing(tree, frame[places[-1]]) if behind else tree
-        for k in reversed(missing[: len(missing) - len(behind)]):
-            if self.spec.dims[frame[k]].kind == "star":
-                raise Unprintable(f"{name} lacks the axes {frame[k]} between others")
-            tree = call("expand", tree, expression(self.axes.number(frame[k], frame)))
-        return tree
-
-    def _trailing(self, tree: ast.expr, last: str) -> ast.expr:
-        """An array whose last axis is `last`, with an axis of size 1 for each one behind it in the frame."""
-        return trailing(tree, self.axes.number(last, self.axes.frame))
