@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import tarfile
@@ -9,8 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from _pytest.assertion.rewrite import AssertionRewritingHook
 
 from conformance import _resources
+from conformance.adapter.load import built_in
 
 FOLDERS = ("specs", "adapters", "reports")
 ROOT = Path(__file__).parent.parent
@@ -73,3 +76,12 @@ def _files() -> list[str]:
     places = (ROOT / "specs", ROOT / "adapters", ROOT / "reports" / "templates")
     files = [ROOT / "reports" / "results.schema.json", *(path for place in places for path in place.rglob("*"))]
     return [str(path.relative_to(ROOT)) for path in files if path.is_file() and "__pycache__" not in path.parts]
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_pytest_judges_frameworks_as_they_are(name: str) -> None:
+    """What is installed beside the suite must not lead pytest to rewrite the asserts of a framework."""
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        pytest.skip(f"{name} is not installed")
+    assert not isinstance(spec.loader, AssertionRewritingHook)
