@@ -31,13 +31,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config.option, "conformance_framework") or config.option.help:
         return
     from conformance.errors import ConformanceError
-    from conformance.suite.plugin import SuitePlugin
+    from conformance.suite.listing import remembered
 
     try:
         _refuse_another_copy(config.args)
-        config.pluginmanager.register(SuitePlugin(config), "conformance-suite")
+        config.pluginmanager.register(remembered(config) or _suite(config), "conformance-suite")
     except ConformanceError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _suite(config: pytest.Config) -> object:
+    from conformance.suite.plugin import SuitePlugin
+
+    return SuitePlugin(config)
 
 
 def _is_asked_for(given: Iterable[str]) -> bool:

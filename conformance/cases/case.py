@@ -12,13 +12,13 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from conformance.dtypes import DTYPES as NAMES
+
 Array = NDArray[Any]
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
-    "float64": np.dtype(np.float64),
-    "float32": np.dtype(np.float32),
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    name: np.dtype(getattr(ml_dtypes, name, name))
+    for name in NAMES  # NumPy itself has no bfloat16
 }
 
 

@@ -155,11 +155,12 @@ def _number(value: Any) -> Any:
 
 def _ids(path: Path | None, text: str) -> set[str]:
     """The ids in a file that may hold drafts, and so need not be right."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    from conformance._yaml import loads
+
     try:
-        data = YAML(typ="safe", pure=True).load(text) or []
+        data = loads(text) or []
     except YAMLError:
         data = None
     if not isinstance(data, list):

@@ -8,13 +8,13 @@ from typing import Any
 
 import ml_dtypes
 
+from conformance.dtypes import DTYPES
 from conformance.errors import FormulaError
 from conformance.spec.constant import number
 from conformance.spec.model import Draw, Mixed, Near, Uniform, Values
 from conformance.spec.schema import close
 from conformance.spec.source import Loc, Misfit, Source
 
-DTYPES = ("float64", "float32", "bfloat16", "float16")
 LOG_RATIO = 100  # a range wider than this, on one side of 0, is drawn evenly in magnitude
 MAX_ULPS = 2**20
 _INFO: Mapping[str, Any] = {name: ml_dtypes.finfo(name) for name in DTYPES}  # type: ignore[no-untyped-call]

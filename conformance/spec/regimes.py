@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from conformance.dtypes import DTYPES
 from conformance.formula import names_in
-from conformance.spec.draws import DTYPES, bounds, near_names, read_draws
+from conformance.spec.draws import bounds, near_names, read_draws
 from conformance.spec.model import Draw, Input, Param, Regime, Values
 from conformance.spec.parts import is_outside
 from conformance.spec.schema import SpecForm, close

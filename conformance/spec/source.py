@@ -1,20 +1,20 @@
 """A spec file as plain data that remembers where each key and value stands.
 
-The YAML is read as events (ruamel.yaml, pure: YAML 1.2), so that nothing is built before it is bounded: anchors,
-aliases, tags, deep nesting and large files are refused, and a hostile file gets an error, not a hang.
+The YAML is read as events, so that nothing is built before it is bounded: anchors, aliases, tags, deep nesting and
+large files are refused, and a hostile file gets an error, not a hang.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from conformance._yaml import events, may_be_fast
 from conformance.errors import Fault, FormulaError
 
 Loc = tuple[str | int, ...]
@@ -91,7 +91,18 @@ def read_source(path: Path) -> Source:
     """The data of the YAML file at `path`; where it is not YAML, the fault is noted and `data` is None."""
     source = Source(str(path))
     try:
-        source.data = _Reader(source, _text(path, source.file)).document()
+        text = _text(path, source.file)
+    except _Refused as error:
+        source.fault(error.place, str(error))
+        return source
+    quick = _read(text, source.file, fast=True) if may_be_fast(text) else None
+    return _read(text, source.file) if quick is None or quick.faults else quick
+
+
+def _read(text: str, file: str, *, fast: bool = False) -> Source:
+    source = Source(file)
+    try:
+        source.data = _Reader(source, text, fast).document()
     except _Refused as error:
         source.fault(error.place, str(error))
     except MarkedYAMLError as error:
@@ -139,10 +150,11 @@ def _text(path: Path, file: str) -> str:
 class _Reader:
     """Builds the data of one document from the parser's events."""
 
-    def __init__(self, source: Source, text: str) -> None:
+    def __init__(self, source: Source, text: str, fast: bool) -> None:
         self.source = source
         self.lines = text.splitlines()
-        self.events: Iterator[Any] = iter(YAML(typ="safe", pure=True).parse(text))
+        self.events = events(text, fast=fast)
+        self.fast = fast
         self.items = 0
 
     def document(self) -> Any:
@@ -171,6 +183,8 @@ class _Reader:
 
     def _bound(self, event: Any, kind: str, loc: Loc, place: Place) -> None:
         self.items += 1
+        if self.fast and kind == "ScalarEvent" and not event.value and not event.style:
+            raise _Refused(place, "a missing value: parsers differ on where it stands")
         if kind == "AliasEvent" or getattr(event, "anchor", None):
             raise _Refused(place, "anchors and aliases (& and *) have no place in a spec; quote a text that begins so")
         if getattr(event, "tag", None):

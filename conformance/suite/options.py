@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conformance.cases.case import DTYPES
+from conformance.dtypes import DTYPES
 from conformance.errors import UsageError
 
 DEVICES = ("cpu", "cuda")

@@ -232,11 +232,12 @@ def read_known(path: Path) -> list[Entry]:
     Raises:
         FileError: it cannot be read, or an entry is wrong: every fault at once.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    from conformance._yaml import loads
+
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        data = loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"the known-differences file {path} cannot be read: {error}") from None
     except YAMLError as error:
