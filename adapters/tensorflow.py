@@ -1,4 +1,4 @@
-"""tensorflow: the losses of `tf.nn` and `tf.compat.v1.losses`, op by op or traced by `tf.function`.
+"""tensorflow: the losses of `tf.nn` and `tf.compat.v1.losses`, op by op, traced by `tf.function`, or compiled by XLA.
 
 tf.nn returns losses, and whoever calls it takes their tf.reduce_sum or tf.reduce_mean; so does this adapter. v1 reduces
 by itself. Weights that a function does not take would be mathematics of our own (docs/decisions/026-tensorflow.md).
@@ -10,6 +10,7 @@ import contextlib
 import functools
 import operator
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,25 +27,25 @@ from conformance.adapter.formula import function_of
 Array = NDArray[Any]
 V1, BY_WEIGHT, BY_COUNT = "compat.v1.losses", "weighted_mean", "weighted_sum_over_batch_size"
 DTYPES = ("float64", "float32", "bfloat16", "float16")
-MODES = ("eager", "compiled", "formula")
+TRACED = {"compiled": None, "xla": True}  # `tf.function(jit_compile=…)`
+MODES = ("eager", *TRACED, "formula")
 SETTINGS = ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS", "TF_DETERMINISTIC_OPS")
 SPARSE = ("indices", "values", "dense_shape")  # of a tf.SparseTensor
-# how tensorflow says that it has no kernel for a dtype
+# how tensorflow says that it has no kernel for a dtype, and that XLA has none
 REFUSALS = ("is not in the list of allowed values", "Could not find device for node", "No OpKernel was registered")
+NOT_IN_XLA = re.compile(r"No registered '\w+' OpKernel for XLA_\w+ devices")
 BROADCAST = Difference(
     "Optional `Tensor` whose rank is either 0, or the same rank as `labels`, and must be broadcastable to `labels` "
     "(i.e., all dimensions must be either `1`, or the same as the corresponding `losses` dimension).",
     "https://www.tensorflow.org/api_docs/python/tf/compat/v1/losses/compute_weighted_loss",
     checks=("invalid.broadcast_weight_*", "invalid.rank_fewer_weight"),
 )
-
 NEGATIVE_BLANK = Difference(
     "Negative values will start from `num_labels`, ie, `-1` will reproduce the ctc_loss behavior of using "
     "`num_labels - 1` for the blank symbol.",
     "https://www.tensorflow.org/api_docs/python/tf/nn/ctc_loss",
     checks=("invalid.blank_negative",),
 )
-
 SOFTMAX = Difference(
     "This class performs the softmax operation for you, so `logits` should be e.g. linear projections of "
     "outputs by an LSTM.",
@@ -155,6 +156,7 @@ class Adapter:
     compiling = 0.0  # seconds so far
 
     def __init__(self) -> None:
+        self._refused: dict[tuple[Any, ...], str] = {}  # in whatever shapes: what was traced, of which dtypes
         gpus = tf.config.list_physical_devices("GPU")
         self._devices = {"cpu": "CPU", "cuda": "GPU"} if gpus else {"cpu": "CPU"}
         with contextlib.suppress(RuntimeError):  # it runs already, as it was told then
@@ -171,6 +173,7 @@ class Adapter:
             devices=tuple(self._devices),
             dtypes=DTYPES,
             modes=MODES,
+            compiles=tuple(TRACED),
             dialect="tensorflow",
             flushes_subnormals=flushed,
             cotangents=True,
@@ -188,7 +191,7 @@ class Adapter:
         return None if native is None else Binding(f"tf.{native.function}", native.differences, native.gradients)
 
     def _traced(self, *fixed: Any) -> Callable[..., tuple[Any, Any]]:
-        """`tf.function`, and how long it takes where it traces."""
+        """`tf.function`, and how long it takes where it traces, and XLA where it compiles."""
 
         def timed(*given: Any) -> tuple[Any, Any]:
             function, start = _compiled(*fixed), time.perf_counter()
@@ -207,18 +210,29 @@ class Adapter:
         wrt = tuple(loss.names[name] for name in call.wrt)
         fixed: tuple[Any, ...] = loss.function, loss.reduction, wrt, *loss.static.items()
         seeds = [] if call.cotangent is None else [call.cotangent]
+        key = (call.device, call.mode, *fixed, *(x.dtype for x in loss.arrays.values())) if call.mode in TRACED else ()
+        if refusal := self._refused.get(key):
+            raise Unsupported(refusal)
         try:
             with tf.device(self._devices[call.device]):
                 given = tf.nest.map_structure(tf.constant, (loss.arrays, seeds))
-                value, gradients = self._traced(*fixed)(*given) if call.mode == "compiled" else _answer(*fixed)(*given)
+                value, gradients = (self._traced(call.mode, *fixed) if key else _answer(*fixed))(*given)
         except tf.errors.OpError as error:
-            if any(refusal in str(error) for refusal in REFUSALS):
-                raise Unsupported(error.message.partition("\n")[0]) from error
+            if refusal := _refusal(error):
+                self._refused |= {key: refusal} if key else {}
+                raise Unsupported(refusal) from error
             raise
         found = {name: item.numpy() for name, item in zip(call.wrt, gradients, strict=True)}
         if loss.classes_last:
             found = {name: np.moveaxis(array, -1, 1) for name, array in found.items()}
         return Output(value.numpy(), found)
+
+
+def _refusal(error: Any) -> str:
+    """What tensorflow says that it has no kernel for; "" where it fails."""
+    if missing := NOT_IN_XLA.search(error.message):
+        return missing[0]  # around it are names of functions, numbered in this process
+    return error.message.partition("\n")[0] if any(refusal in str(error) for refusal in REFUSALS) else ""
 
 
 def _formula(call: Call) -> Loss:
@@ -274,12 +288,13 @@ def _answer(
 
 
 @functools.cache
-def _compiled(*fixed: Any) -> Any:
-    return tf.function(_answer(*fixed), autograph=False)
+def _compiled(mode: str, *fixed: Any) -> Any:
+    return tf.function(_answer(*fixed), autograph=False, jit_compile=TRACED[mode])
 
 
 def _flushes_subnormals(dtype: str) -> bool:
-    """Whether twice the smallest number of a dtype is 0, in either mode."""
+    """Whether twice the smallest number of a dtype is 0, in any mode."""
     finfo: Any = ml_dtypes.finfo  # untyped
     smallest = tf.constant(np.array(finfo(tf.as_dtype(dtype).as_numpy_dtype).smallest_subnormal))
-    return any(bool(add(smallest, smallest) == 0) for add in (tf.add, tf.function(tf.add, autograph=False)))
+    traced = (tf.function(tf.add, autograph=False, jit_compile=jit) for jit in TRACED.values())
+    return any(bool(add(smallest, smallest) == 0) for add in (tf.add, *traced))
