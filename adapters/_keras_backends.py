@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance.adapter.executables import Executables
+from conformance.adapter.traces import Traces
 
 Array = NDArray[Any]
 Losses = Callable[[dict[str, Any]], Any]  # the value, of tensors by keras's names
@@ -80,25 +80,21 @@ class TensorFlow:
     modes, compiles = ("eager", "compiled"), ("compiled",)
 
     def __init__(self) -> None:
-        self._tf, self.compiling = importlib.import_module("tensorflow"), 0.0
+        self._tf, self._traces = importlib.import_module("tensorflow"), Traces()
         self.versions = {"tensorflow": self._tf.__version__}
         with contextlib.suppress(RuntimeError):  # it runs already, as it was told then
             self._tf.config.threading.set_intra_op_parallelism_threads(1)
             self._tf.config.threading.set_inter_op_parallelism_threads(1)
 
+    @property
+    def compiling(self) -> float:
+        return self._traces.compiling
+
     def in_dtype(self, dtype: str) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        traced = self._tf.function(function, autograph=False)
-
-        def timed(*given: Any) -> Any:
-            start, before = time.perf_counter(), traced.experimental_get_tracing_count()
-            found = traced(*given)
-            self.compiling += (time.perf_counter() - start) * (traced.experimental_get_tracing_count() > before)
-            return found
-
-        return timed
+        return self._traces.traced(function)
 
     def answer(self, value_of: Losses, wrt: tuple[str, ...], given: dict[str, Any], seed: Any) -> tuple[Any, Any]:
         by = [given[name] for name in wrt]

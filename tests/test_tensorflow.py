@@ -1,9 +1,10 @@
-"""The tensorflow adapter: it translates, and gives tensorflow's own answers, op by op and traced; and runs formulas."""
+"""The tensorflow adapter: it translates, and gives tensorflow's own answers, in each mode; and runs formulas."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from conformance.suite.formula import in_mode
 from tests.test_formula_code import POISON
 
 RNG = np.random.Generator(np.random.Philox(0))
-MODES = ("eager", "compiled")
+MODES = ("eager", "compiled", "xla")
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -102,7 +103,8 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert environment.devices[0] == "cpu"
     assert environment.modes == (*MODES, "formula")
     assert environment.dialect == "tensorflow"
-    assert environment.compiles == ("compiled",)
+    assert environment.compiles == ("compiled", "xla")
+    assert environment.costly == ()
     assert environment.cotangents
     assert environment.details["threads"] == "1"
     assert isinstance(environment.flushes_subnormals, tuple)
@@ -139,6 +141,8 @@ def test_it_binds_functions_that_exist(adapter: Adapter) -> None:
 def test_it_answers_what_tensorflow_answers(adapter: Adapter, criterion: str, reduction: str, mode: str) -> None:
     if (criterion, reduction) == ("ctc", "mean"):
         pytest.skip("another mean than tf.reduce_mean")
+    if (criterion, mode) == ("ctc", "xla"):
+        pytest.skip("XLA has no CTCLoss")
     call = call_of(adapter, criterion, mode=mode, parameters={"reduction": reduction})
     before = {name: array.copy() for name, array in call.inputs.items()}
     output = adapter.run(call)
@@ -201,8 +205,8 @@ def test_a_weight_of_the_last_axis_alone_is_spread(adapter: Adapter) -> None:
 @pytest.mark.parametrize(
     ("criterion", "changes", "said"),
     [
-        ("l1", {"device": "tpu"}, "runs eager, compiled, formula, on cpu"),
-        ("l1", {"mode": "graph"}, "runs eager, compiled, formula, on cpu"),
+        ("l1", {"device": "tpu"}, "runs eager, compiled, xla, formula, on cpu"),
+        ("l1", {"mode": "graph"}, "runs eager, compiled, xla, formula, on cpu"),
         ("l1", {"mode": "formula"}, "has no code for this framework"),
         ("cross_entropy", {"parameters": {"label_smoothing": 0.5}}, "no label_smoothing"),
         ("cross_entropy", {"inputs": {"weight": real(4)}}, "takes no weight"),
@@ -235,16 +239,31 @@ def test_what_tensorflow_raises_is_its_own(adapter: Adapter) -> None:
         adapter.run(call_of(adapter, "mse", inputs={"target": real(3, 5)}))
 
 
-def test_numbers_are_traced_and_not_baked_in(adapter: Adapter) -> None:
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_numbers_are_traced_and_not_baked_in(adapter: Adapter, mode: str) -> None:
     before = adapter.compiling  # type: ignore[attr-defined]
-    one = adapter.run(call_of(adapter, "huber", mode="compiled", parameters={"delta": 0.375}))
+    one = adapter.run(call_of(adapter, "huber", mode=mode, parameters={"delta": 0.375}))
     spent = adapter.compiling  # type: ignore[attr-defined]
-    other = adapter.run(call_of(adapter, "huber", mode="compiled", parameters={"delta": 0.125}))
+    other = adapter.run(call_of(adapter, "huber", mode=mode, parameters={"delta": 0.125}))
     assert adapter.compiling == spent >= before  # type: ignore[attr-defined]
     assert (one.value != other.value).any()
-    np.testing.assert_array_equal(
-        other.value, adapter.run(call_of(adapter, "huber", parameters={"delta": 0.125})).value
+    np.testing.assert_allclose(
+        other.value, adapter.run(call_of(adapter, "huber", parameters={"delta": 0.125})).value, rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_the_time_of_a_new_shape_is_told_apart(adapter: Adapter, mode: str) -> None:
+    before = adapter.compiling  # type: ignore[attr-defined]
+    start = time.perf_counter()
+    adapter.run(call_of(adapter, "mse", mode=mode, inputs={name: real(2, 29) for name in WEIGHTED}))
+    assert 0 < adapter.compiling - before <= time.perf_counter() - start  # type: ignore[attr-defined]
+
+
+def test_what_xla_has_no_kernel_for_is_unsupported_in_the_same_words_each_time(adapter: Adapter) -> None:
+    for reduction in ("none", "sum"):
+        with pytest.raises(Unsupported, match=r"^No registered 'CTCLoss' OpKernel for XLA_CPU_JIT devices$"):
+            adapter.run(call_of(adapter, "ctc", mode="xla", parameters={"reduction": reduction}))
 
 
 def test_an_expanded_input_and_one_backwards_are_what_they_hold(adapter: Adapter) -> None:

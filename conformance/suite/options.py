@@ -14,7 +14,7 @@ from conformance.dtypes import DTYPES
 from conformance.errors import UsageError
 
 DEVICES = ("cpu", "cuda")
-MODES = ("eager", "compiled", "formula", "module")
+MODES = ("eager", "compiled", "xla", "formula", "module")
 EFFORTS = ("quick", "default", "thorough")
 FAIL_ON = ("new", "required", "inaccurate", "none")
 
@@ -34,7 +34,7 @@ OPTIONS: tuple[tuple[str, str, str, str], ...] = (
         "--mode",
         "append",
         "MODE",
-        f"{', '.join(MODES)} (repeats; default: eager, compiled, and formula where there is no function)",
+        f"{', '.join(MODES)} (repeats; default: eager, compiled, xla, and formula where there is no function)",
     ),
     ("--effort", "store", "EFFORT", "quick, default or thorough"),
     ("--conformance-seed", "store", "N", "seed of the cases (default: 0)"),
