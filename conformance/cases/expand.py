@@ -20,8 +20,8 @@ from conformance.cases.variants import consistency_space
 from conformance.spec.layout import broadcast
 from conformance.spec.model import Param, Regime, Spec, Uniform
 
-ELEMENTS = 300  # what a stack's inputs come to, about
-MOST_CASES = 16
+ELEMENTS = 300  # what a stack's inputs come to, about, where its recipe gives no more room
+MOST_CASES = 16  # … and as many cases at most
 COARSE = 8  # one stack in so many has few-bit numbers
 
 Levels = Mapping[str, Any]
@@ -45,7 +45,7 @@ def space_for(spec: Spec, dtype: str, kind: str = "") -> Space:
 
 
 def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
-    """The stack of a recipe: as many cases as make up about 300 elements, 1 to 16.
+    """The stack of a recipe: as many cases as make up about 300 elements, 1 to 16; `room` times both.
 
     Raises:
         SpecError: a regime hardly ever draws inside a domain.
@@ -54,7 +54,7 @@ def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
     source = Source(recipe.seed)
     is_coarse = source.integer(COARSE) == 1
     regime, layout = spec.regimes[levels["regime"]], levels["layout"].layout
-    shapes, extents = _shapes(spec, levels), sizes(spec, layout)
+    shapes, extents = _shapes(spec, levels, recipe.room), sizes(spec, layout)
     parameters = _parameters(spec, dtype, regime, levels, extents, source)
     data = Data(spec, dtype, regime, layout, shapes, {**parameters, **extents}, parameters, source, is_coarse)
     data.draw()
@@ -69,7 +69,7 @@ def expand(spec: Spec, dtype: str, recipe: Recipe) -> Stack:
     return Stack(spec.name, dtype, layout, parameters, inputs, regime.name, labels)
 
 
-def _shapes(spec: Spec, levels: Levels) -> dict[str, Shape]:
+def _shapes(spec: Spec, levels: Levels, room: int) -> dict[str, Shape]:
     """The shapes of the inputs that are present, the case's axis in front."""
     layout = levels["layout"].layout
     shapes = {
@@ -79,7 +79,7 @@ def _shapes(spec: Spec, levels: Levels) -> dict[str, Shape]:
     }
     size = max(sum(map(math.prod, shapes.values())), 1)
     is_empty = 0 in layout.values()  # then one case is like another
-    cases = 1 if is_empty else min(max(-(-ELEMENTS // size), 1), MOST_CASES)
+    cases = 1 if is_empty else min(max(-(-room * ELEMENTS // size), 1), room * MOST_CASES)
     return {name: (cases, *shape) for name, shape in shapes.items()}
 
 

@@ -42,6 +42,7 @@ class Effort:
     bulk: int = 0
     hard: int = 0
     consistency: int = 0
+    room: int = 1  # of a recipe, for so many times 1 to 16 cases: alike, they cost the reference little more than one
     climbs: bool = False  # random ones seek what `visit` calls worst, so they depend on the framework
     # of the covering array with the random ones, and of hard values: variants at most, where each is compiled
     variants: tuple[int, int] = (0, 0)
@@ -49,8 +50,10 @@ class Effort:
 
 EFFORTS: Mapping[str, Effort] = {
     "quick": Effort(covering=18, random=6, total=24, hard=4, consistency=1, variants=(2, 1)),
-    "default": Effort(covering=None, random=40, total=120, bulk=1, hard=12, consistency=4, variants=(8, 3)),
-    "thorough": Effort(covering=None, random=2000, bulk=8, hard=140, consistency=40, climbs=True, variants=(40, 12)),
+    "default": Effort(covering=None, random=40, total=120, bulk=1, hard=12, consistency=4, room=8, variants=(8, 3)),
+    "thorough": Effort(
+        covering=None, random=1000, bulk=8, hard=140, consistency=40, room=4, climbs=True, variants=(40, 12)
+    ),
 }
 
 
@@ -69,18 +72,21 @@ class Drawn:
 
 def recipes(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> Iterator[Recipe]:
     """The recipes of a criterion in a dtype: the same for the same arguments, on every machine."""
-    yield from _planned(spec, dtype, EFFORTS[effort], seed)
-    for number in drawn_bits(_randoms(spec, dtype, EFFORTS[effort]), seed):
-        yield recipe_from_bits(space_for(spec, dtype), spec.name, dtype, number)
+    plan = EFFORTS[effort]
+    yield from _planned(spec, dtype, plan, seed)
+    for number in drawn_bits(_randoms(spec, dtype, plan), seed):
+        yield replace(recipe_from_bits(space_for(spec, dtype), spec.name, dtype, number), room=plan.room)
 
 
 def _planned(spec: Spec, dtype: str, effort: Effort, seed: int) -> Iterator[Recipe]:
     """The recipes that do not come from Hypothesis."""
     for i, row in enumerate(covering_rows(space_for(spec, dtype))[: effort.covering]):
-        yield covering_recipe(row, spec.name, dtype, seed, i)
-    for kind, count in (("bulk", _bulks(spec, dtype, effort, seed)), ("hard", effort.hard)):
-        for i in range(count):
-            yield recipe_beside(kind, space_for(spec, dtype, kind), spec.name, dtype, seed, i)
+        yield replace(covering_recipe(row, spec.name, dtype, seed, i), room=effort.room)
+    for i in range(_bulks(spec, dtype, effort, seed)):
+        yield recipe_beside("bulk", space_for(spec, dtype, "bulk"), spec.name, dtype, seed, i)
+    for i in range(effort.hard):
+        hard = recipe_beside("hard", space_for(spec, dtype, "hard"), spec.name, dtype, seed, i)
+        yield replace(hard, room=effort.room)
 
 
 def _bulks(spec: Spec, dtype: str, effort: Effort, seed: int) -> int:
@@ -153,7 +159,11 @@ def for_each_stack(
             tally.take(recipe)
     if plan.climbs:
         count, width = _randoms(spec, dtype, plan), DIGIT * len(space.counts)
-        climb(count, seed, lambda number: tally.take(climbing_recipe(space, spec.name, dtype, number)), width)
+
+        def climbing(number: int) -> Recipe:
+            return replace(climbing_recipe(space, spec.name, dtype, number), room=plan.room)
+
+        climb(count, seed, lambda number: tally.take(climbing(number)), width)
     return tally.drawn()
 
 

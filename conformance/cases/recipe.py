@@ -29,6 +29,7 @@ class Recipe:
     seed: int
     origin: str = ""  # for a reader
     kind: str = ""  # whose levels they are: the covering array's, or ("bulk", "hard", …) one of those beside it
+    room: int = 1  # for how many times as many cases as at least
 
 
 def bits(width: int) -> st.SearchStrategy[int]:

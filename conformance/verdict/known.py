@@ -87,8 +87,10 @@ class Coverage:
         self._wrt = tuple(wrt)
         self._flushes = flushes
         self._shapes = output_shapes(spec, stack, wrt)
-        self._masks: dict[str, Mask] = {}
+        self._speaking: dict[tuple[str, ...], list[Entry]] = {}  # those of some checks
+        self._masks: dict[tuple[str, str | None], Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
+        self._same: dict[tuple[str, str], tuple[Judged, Mask]] = {}  # for the answers judged last
 
     def of(self, check_id: str | tuple[str, ...], output: str, judged: Judged, k: int) -> Covered:
         """The entries of these checks that cover faulty elements of case k, and the worst severity that none covers."""
@@ -96,39 +98,47 @@ class Coverage:
         severity = judged.severity[k, ...]
         faulty = severity >= INACCURATE
         left, used = faulty.copy(), []
-        for entry in self._entries:
-            if any(map(entry.matches, ids)):
-                inside = _inside(entry.envelope, judged, k)
-                if entry.envelope.is_formula and not (inside | ~faulty).all():
-                    inside = inside | self._instead(entry, output, judged)[k, ...]
-                covered = faulty & self._when(entry, output)[k, ...] & inside
-                if (covered & left).any():
-                    used.append(entry.id)
-                    left &= ~covered
+        for entry in self._of_checks(ids):
+            inside = _inside(entry.envelope, judged, k)
+            if entry.envelope.is_formula and not (inside | ~faulty).all():
+                inside = inside | self._instead(entry, output, judged)[k, ...]
+            covered = faulty & self._when(entry, output)[k, ...] & inside
+            if (covered & left).any():
+                used.append(entry.id)
+                left &= ~covered
         return Covered(used, int(severity[left].max(initial=AGREES)))
 
     def of_raised(self, check_id: str, text: str, k: int, severity: int) -> Covered:
         """The entries that cover a case which raised `text`."""
         used = [
             entry.id
-            for entry in self._entries
-            if entry.matches(check_id)
-            and entry.envelope.raises
-            and re.search(entry.envelope.raises, text)
-            and self._when(entry, None)[k].any()
+            for entry in self._of_checks((check_id,))
+            if entry.envelope.raises and re.search(entry.envelope.raises, text) and self._when(entry, None)[k].any()
         ]
         return Covered(used, AGREES if used else severity)
 
+    def _of_checks(self, ids: tuple[str, ...]) -> list[Entry]:
+        if ids not in self._speaking:
+            self._speaking[ids] = [entry for entry in self._entries if any(map(entry.matches, ids))]
+        return self._speaking[ids]
+
     def _when(self, entry: Entry, output: str | None) -> Mask:
         """Where the entry's condition holds, in the output's shape (None: one number a case)."""
-        if entry.id not in self._masks:
+        if (entry.id, output) not in self._masks:
             node = parse_expression(entry.when) if entry.when else None
-            self._masks[entry.id] = condition(node, self._spec, self._stack)
-        mask = self._masks[entry.id]
-        return mask.reshape(len(self._stack), -1) if output is None else spread(mask, *self._shapes[output])
+            mask = condition(node, self._spec, self._stack)
+            flat = mask.reshape(len(self._stack), -1)
+            self._masks[entry.id, output] = flat if output is None else spread(mask, *self._shapes[output])
+        return self._masks[entry.id, output]
 
     def _instead(self, entry: Entry, output: str, judged: Judged) -> Mask:
         """Where the answer is what the entry's own formula comes to, of the entry's own numbers."""
+        known = self._same.get((entry.id, output))
+        if known is None or known[0] is not judged:  # for the whole stack at once, and not again for its next case
+            known = self._same[entry.id, output] = judged, self._compared(entry, output, judged)
+        return known[1]
+
+    def _compared(self, entry: Entry, output: str, judged: Judged) -> Mask:
         instead, dtype = entry.envelope.instead, entry.envelope.computed_in or self._stack.dtype
         if entry.id not in self._other:
             spec, stack = amended(self._spec, instead) if instead else self._spec, rounded(self._stack, dtype)
