@@ -15,88 +15,15 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported
+from conformance import Binding, Call, Environment, Output, Unsupported
 from conformance.adapter.formula import function_of
+
+from ._torch_functions import DIFFERENCES, FUNCTIONS, arguments_of
 
 try:
     import ml_dtypes
 except ModuleNotFoundError:  # in the environment of an older torch
     ml_dtypes = None  # type: ignore[assignment,unused-ignore]
-
-# criterion: the function in torch.nn.functional, the module in torch.nn, and the inputs that they differentiate
-FUNCTIONS: dict[str, tuple[str, str, str]] = {
-    "bce": ("binary_cross_entropy", "BCELoss", "input target"),
-    "bce_with_logits": ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss", "input target"),
-    "cosine_embedding": ("cosine_embedding_loss", "CosineEmbeddingLoss", "input1 input2"),
-    "cosine_similarity": ("cosine_similarity", "CosineSimilarity", "input1 input2"),
-    "cross_entropy": ("cross_entropy", "CrossEntropyLoss", "input"),
-    "ctc": ("ctc_loss", "CTCLoss", "log_probs"),
-    "gaussian_nll": ("gaussian_nll_loss", "GaussianNLLLoss", "input target var"),
-    "hinge_embedding": ("hinge_embedding_loss", "HingeEmbeddingLoss", "input"),
-    "huber": ("huber_loss", "HuberLoss", "input target weight"),
-    "kl_div": ("kl_div", "KLDivLoss", "input target"),
-    "l1": ("l1_loss", "L1Loss", "input target weight"),
-    "margin_ranking": ("margin_ranking_loss", "MarginRankingLoss", "input1 input2 target"),
-    "mse": ("mse_loss", "MSELoss", "input target weight"),
-    "multi_margin": ("multi_margin_loss", "MultiMarginLoss", "input"),
-    "multilabel_margin": ("multilabel_margin_loss", "MultiLabelMarginLoss", "input"),
-    "multilabel_soft_margin": ("multilabel_soft_margin_loss", "MultiLabelSoftMarginLoss", "input target weight"),
-    "nll": ("nll_loss", "NLLLoss", "input"),
-    "nll_2d": ("nll_loss", "NLLLoss", "input"),
-    "poisson_nll": ("poisson_nll_loss", "PoissonNLLLoss", "input target"),
-    "smooth_l1": ("smooth_l1_loss", "SmoothL1Loss", "input target"),
-    "soft_cross_entropy": ("cross_entropy", "CrossEntropyLoss", "input target weight"),
-    "soft_margin": ("soft_margin_loss", "SoftMarginLoss", "input"),
-    "triplet_margin": ("triplet_margin_loss", "TripletMarginLoss", "anchor positive negative"),
-}
-
-_FUNCTIONAL = "https://github.com/pytorch/pytorch/blob/v2.13.0/torch/nn/functional.py"
-_MODULES = "https://docs.pytorch.org/docs/2.13/generated/torch.nn"
-WARNED = Difference(
-    "Using a target size that is different to the input size. This will likely lead to incorrect results due to "
-    "broadcasting. Please ensure they have the same size.",
-    _FUNCTIONAL,
-    checks=("invalid.broadcast_*", "invalid.rank_*"),
-)
-
-DIFFERENCES = {
-    "huber": (WARNED,),
-    "l1": (WARNED,),
-    "mse": (WARNED,),
-    "smooth_l1": (WARNED,),
-    "gaussian_nll": (
-        Difference(
-            "Target: same shape as the input, or same shape as the input but with one dimension equal to 1 (to allow "
-            "for broadcasting).",
-            f"{_MODULES}.GaussianNLLLoss.html",
-            checks=("invalid.broadcast_target_*",),
-        ),
-        Difference(
-            "Var: same shape as the input, or same shape as the input but with one dimension equal to 1, or same shape "
-            "as the input but with one fewer dimension (to allow for broadcasting), or a scalar value.",
-            f"{_MODULES}.GaussianNLLLoss.html",
-            checks=("invalid.broadcast_var_*",),
-        ),
-    ),
-    "cosine_similarity": (
-        Difference(
-            "x1 and x2 must be broadcastable to a common shape.",
-            "https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.cosine_similarity.html",
-            checks=("invalid.broadcast_*", "invalid.rank_*"),
-        ),
-    ),
-    "bce": (
-        Difference(
-            "BCELoss clamps its log function outputs to be greater than or equal to -100.",
-            "https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html",
-            when="log(input) < -100 or log1p(-input) < -100",
-        ),
-    ),
-}
-
-# Where torch calls an input by another name, and where only its module does.
-NAMES = {"cosine_similarity": {"input1": "x1", "input2": "x2"}}
-MODULE_NAMES = {**NAMES, "poisson_nll": {"input": "log_input"}}
 
 # How torch says that it has no kernel, no derivative, or no compiler; the message then names what it has it not for.
 REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect", "supported on Python")
@@ -158,7 +85,7 @@ class Adapter:
             raise Unsupported(f"torch {torch.__version__} has no function for {call.criterion}")
         if call.device not in self._devices or call.mode not in self._modes:
             raise Unsupported(f"torch runs {', '.join(self._modes)}, on {' and '.join(self._devices)} here")
-        named, parameters = _arguments(call)
+        named, parameters = arguments_of(call)
         held = _held(call, named, parameters)
         torch.set_num_threads(1)
         inputs = {name: _tensor(array, call.device) for name, array in _unpadded(call).items()}
@@ -205,7 +132,7 @@ class Adapter:
             numbers = array.tolist() if array.dtype.kind in "iub" else f"${name}"
             more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
             lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
-        named, parameters = _arguments(call)
+        named, parameters = arguments_of(call)
         held = _held(call, named, parameters)
         given = ", ".join(f"{named[name]}={name}" for name in call.inputs if name not in held)
         more = ", ".join([*(f"{name}={name}" for name in held), *(f"{name}={x!r}" for name, x in parameters.items())])
@@ -216,19 +143,6 @@ class Adapter:
         lines.append(f"value = {f'torch.nn.{module}({more})({given})' if call.mode == 'module' else whole}")
         got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
         return "\n".join([*lines, f"got = {got}.tolist()"])
-
-
-def _arguments(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
-    """What torch calls each input, and its parameters."""
-    if call.mode == "formula":
-        return {name: name for name in call.inputs}, dict(call.parameters)
-    names = MODULE_NAMES if call.mode == "module" else NAMES
-    named = {name: names.get(call.criterion, {}).get(name, name) for name in call.inputs}
-    if call.criterion != "cosine_similarity":
-        return named, dict(call.parameters)
-    if call.parameters["negative"]:
-        raise Unsupported("torch has the similarity only, not its negative")
-    return named, {"dim": -1, "eps": call.parameters["eps"]}
 
 
 def _refusal(error: Exception) -> str:

@@ -35,6 +35,7 @@ from conformance.report.words import ways
 from conformance.spec import load_specs, spec_for, specs_folder
 from conformance.suite.run import judge_cell
 from conformance.verdict.compare import NAMES, judge
+from conformance.verdict.known import amended
 from tests import report_samples as samples
 from tests.test_plugin import last_line, ran
 from tests.test_suite import judged, plan_of
@@ -80,6 +81,49 @@ def test_a_ball_that_cannot_tell_a_kink_has_no_derivative() -> None:
     assert np.isnan(found["input"].high).all()
     assert found["value"].high == 0
     assert check_cases(spec, stack, found, [0]) == 1  # the value
+
+
+def largest_of(loss: str, anchor: list[float]) -> tuple[Numbers, int]:
+    """The gradient of a loss by its one row, and how many numbers the control compared."""
+    spec, zeros = amended(spec_for("triplet_margin"), f"loss = {loss}"), [0.0] * len(anchor)
+    inputs = {"anchor": anchor, "positive": zeros, "negative": zeros}
+    stack = Stack.of(make_case(spec, inputs, {"reduction": "none"}, "float64"))
+    found = evaluate_stack(spec, stack, ("anchor",))
+    return found["anchor"], check_cases(spec, stack, found, [0])
+
+
+NEAR = [3.0, float(np.nextafter(3.0, 4))]
+
+
+@pytest.mark.parametrize(
+    ("loss", "anchor", "due"),
+    [
+        # whose third is the larger a dtype cannot tell, and the reference can
+        ("max(anchor / 3, over=D)", NEAR, [0, 1 / 3]),
+        ("max(anchor / 3, over=D)", NEAR[::-1], [1 / 3, 0]),
+        ("norm(anchor / 3, over=D, p=inf)", NEAR, [0, 1 / 3]),
+        # exact in the reference
+        ("max(anchor - 0.5, over=D)", NEAR, [0, 1]),
+        ("norm(anchor - 0.5, over=D, p=inf)", NEAR, [0, 1]),
+    ],
+)
+def test_of_near_ties_the_larger_has_the_slope(loss: str, anchor: list[float], due: list[float]) -> None:
+    """Either may have it in the dtype, so a choice is left; in the reference it is not that neither has."""
+    slope, compared = largest_of(loss, anchor)
+    np.testing.assert_array_equal(slope.high, [due])
+    assert not slope.unsure.any()
+    np.testing.assert_allclose(slope.below[0], due)
+    np.testing.assert_allclose(slope.above[0], due[::-1])
+    assert compared == 3
+
+
+@pytest.mark.parametrize("loss", ["max(anchor, over=D)", "norm(anchor, over=D, p=inf)"])
+def test_an_infinite_component_is_the_largest(loss: str) -> None:
+    slope, _ = largest_of(loss, [np.inf, 1.0])
+    np.testing.assert_array_equal(slope.high, [[1, 0]])
+    slope, _ = largest_of(loss, [1.0, np.inf, np.inf])
+    np.testing.assert_array_equal(slope.high + slope.above, [[0, 1, 1]])
+    np.testing.assert_array_equal(slope.high - slope.below, [[0, 0, 0]])
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,60 @@ def test_what_a_module_does_not_take_is_unsupported(adapter: Adapter, monkeypatc
 @pytest.mark.parametrize("criterion", ["bce_with_logits", "poisson_nll", "cross_entropy", "huber"])
 def test_the_script_of_a_module_gives_its_answer(adapter: Any, criterion: str) -> None:
     call = call_of(criterion, mode="module")
+    assert "torch.nn.functional" not in adapter.script(call)
+    np.testing.assert_array_equal(answer_of_script(adapter, call), adapter.run(call).gradients[call.wrt[0]])
+
+
+def triplets(distance: str, **more: Any) -> Call:
+    inputs = {name: real(3, 4) for name in ("anchor", "positive", "negative")}
+    parameters = {"distance": distance, "eps": 0.5, "margin": 2.0, "swap": True, "reduction": "sum"}
+    return Call("triplet_margin_with_distance", inputs, parameters, "float64", wrt=tuple(inputs), **more)
+
+
+@pytest.mark.parametrize("mode", ["eager", "module"])
+@pytest.mark.parametrize("distance", ["euclidean", "manhattan", "chebyshev", "cosine"])
+def test_a_distance_is_a_function_that_torch_documents(adapter: Any, distance: str, mode: str) -> None:
+    import torch
+
+    functions: dict[str, Any] = {
+        "euclidean": torch.nn.PairwiseDistance(eps=0.5),
+        "manhattan": torch.nn.PairwiseDistance(p=1, eps=0.5),
+        "chebyshev": lambda x, y: torch.max(torch.abs(x - y + 0.5), dim=1).values,
+        "cosine": lambda x, y: 1.0 - torch.nn.functional.cosine_similarity(x, y),
+    }
+    call = triplets(distance, mode=mode)
+    output = adapter.run(call)
+    tensors = {name: torch.tensor(array, requires_grad=True) for name, array in call.inputs.items()}
+    function = torch.nn.functional.triplet_margin_with_distance_loss
+    value = function(**tensors, distance_function=functions[distance], margin=2.0, swap=True, reduction="sum")
+    value.backward()
+    assert output.value == value.item() > 0
+    for name, gradient in output.gradients.items():
+        np.testing.assert_array_equal(gradient, tensors[name].grad.numpy())
+    np.testing.assert_array_equal(answer_of_script(adapter, call), output.gradients["anchor"])
+
+
+@has_compiler
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, in what it imports to compile
+@pytest.mark.parametrize("distance", ["manhattan", "cosine"])
+def test_a_distance_is_compiled_once(adapter: Any, distance: str) -> None:
+    call, seconds = triplets(distance), []
+    for _ in range(2):
+        before = adapter.compiling
+        output = adapter.run(replace(call, mode="compiled"))
+        seconds.append(adapter.compiling - before)
+    assert (seconds[0] > 0, seconds[1]) == (True, 0)
+    np.testing.assert_allclose(output.value, adapter.run(call).value, rtol=1e-12)
+
+
+def answer_of_script(adapter: Any, call: Call) -> Any:
+    """What a call's script comes to, run by itself."""
     script = adapter.script(call)
     for name, array in call.inputs.items():
         script = script.replace(f"${name}", str(array.tolist()))
     scope: dict[str, Any] = {}
     exec(script, scope)
-    assert "torch.nn.functional" not in script
-    np.testing.assert_array_equal(scope["got"], adapter.run(call).gradients[call.wrt[0]])
+    return scope["got"]
 
 
 def test_a_module_that_drops_a_parameter_fails_in_every_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,14 +63,15 @@ class Balls(ElementwiseBalls):
     def top(self, x: Ball, axes: Axes) -> Cond:
         self._decide(x)
         z = self.max(x, axes)
+        largest = x.x == z.x  # which an infinite one is, too
         gap, room = self._gap(z, x)
-        near = gap <= room
-        true = (gap == 0) & first_of(near, axes)
-        several = near.sum(axis=axes, keepdims=True) > 1
-        if not several.any():
+        near = largest | (gap <= room)
+        true = first_of(largest, axes)
+        if not _several(near, axes).any():
             return Cond(true)
         own = SAFETY * (x.bound() + z.bound())[0]
-        return Cond(true, near & several, near & several & (gap <= own) & (own > 0))
+        unsure = _several(largest | (gap <= own), axes) & (own > 0)  # the largest itself is no rival of its own
+        return Cond(true, _several(near, axes), unsure)
 
     def _exponentials(self, x: Ball, axes: Axes, mask: Mask | None) -> _Exponentials:
         return _Exponentials(self, x, axes, mask)
@@ -236,6 +237,12 @@ def _terms(x: Ball, axes: Axes) -> Any:
     if x.b is not None:
         alive = alive | (x.b > 0).any(axis=0)
     return np.count_nonzero(np.broadcast_to(alive, x.x.shape), axis=axes, keepdims=True)
+
+
+def _several(mask: Mask, axes: Axes) -> Mask:
+    """The mask where it holds more than once over the axes."""
+    several: Mask = mask & (mask.sum(axis=axes, keepdims=True) > 1)
+    return several
 
 
 def _shift(axes: Axes) -> Axes:

@@ -42,6 +42,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "soft_margin",
     ),
     "embeddings": ("cosine_embedding", "triplet_margin"),
+    "pairs": ("triplet_margin_with_distance",),
     "pointwise": (
         "log_cosh",
         "hinge",

@@ -15,6 +15,7 @@ from . import (
     criteria_batches,
     criteria_ctc,
     criteria_labels,
+    criteria_pairs,
     criteria_pointwise,
     criteria_regions,
     criteria_scores,
@@ -37,6 +38,7 @@ FORMULAS: dict[str, Callable[..., Scalars]] = {
     **criteria_scores.FORMULAS,
     **criteria_regions.FORMULAS,
     **criteria_vectors.FORMULAS,
+    **criteria_pairs.FORMULAS,
     **criteria_batches.FORMULAS,
 }
 

@@ -7,6 +7,7 @@ from functools import cache
 from . import (
     cases_batches,
     cases_labels,
+    cases_pairs,
     cases_pointwise,
     cases_real,
     cases_regions,
@@ -23,6 +24,7 @@ _MAKERS = {
     **cases_scores.MAKERS,
     **cases_regions.MAKERS,
     **cases_vectors.MAKERS,
+    **cases_pairs.MAKERS,
     **cases_batches.MAKERS,
 }
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from flint import arb
 
+from .criteria_pairs import cosine, dot
 from .reduction import each, reduced
 from .scalars import ZERO, Scalar, Scalars, constant, exp, log, positive_part, smaller
-
-
-def dot(xs: Sequence[Scalar], ys: Sequence[Scalar]) -> Scalar:
-    return sum((x * y for x, y in zip(xs, ys, strict=True)), ZERO)
-
-
-def cosine(xs: Sequence[Scalar], ys: Sequence[Scalar]) -> Scalar:
-    return dot(xs, ys) / (dot(xs, xs).sqrt() * dot(ys, ys).sqrt())
 
 
 def npair(anchor: Scalars, positive: Scalars, target: Any, l2_reg: float = 0.002, reduction: str = "mean") -> Scalars:

@@ -13,6 +13,7 @@ from tests.controls.first import (
     ctc,
     elementwise,
     embeddings,
+    pairs,
     pointwise,
     regions,
     scores,
@@ -24,7 +25,7 @@ class First(Written):
     """The adapter: `--framework tests.controls.first:First`."""
 
     name = "first"
-    criteria = written_in(batches, classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors)
+    criteria = written_in(batches, classes, ctc, elementwise, embeddings, pairs, pointwise, regions, scores, vectors)
 
     def works_in(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype(np.float32) if dtype.itemsize == 2 else dtype

@@ -13,6 +13,7 @@ from tests.controls.second import (
     ctc,
     elementwise,
     embeddings,
+    pairs,
     pointwise,
     regions,
     scores,
@@ -24,7 +25,7 @@ class Second(Written):
     """The adapter: `--framework tests.controls.second:Second`."""
 
     name = "second"
-    criteria = written_in(batches, classes, ctc, elementwise, embeddings, pointwise, regions, scores, vectors)
+    criteria = written_in(batches, classes, ctc, elementwise, embeddings, pairs, pointwise, regions, scores, vectors)
 
     def works_in(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         return dtype

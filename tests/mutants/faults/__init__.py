@@ -37,6 +37,7 @@ from tests.mutants.faults import (
     soft_targets,
     sparse,
     triplet,
+    triplet_distance,
 )
 from tests.mutants.registry import MUTANTS
 
@@ -77,6 +78,7 @@ MODULES = (
     soft_targets,
     sparse,
     triplet,
+    triplet_distance,
 )
 
 __all__ = ["MODULES", "MUTANTS"]
