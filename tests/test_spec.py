@@ -236,7 +236,7 @@ WRONG = [
     ("delta: [1, 2]", "delta: {values: ¦[]}", "values is a list, and not empty", ""),
     ("delta: [1, 2]", "delta: ¦[1, 2, 3]", "a range has two bounds", ""),
     ("delta: [1, 2]", "delta: {log: ¦[-1, 2]}", "a range in magnitude lies on one side of 0", ""),
-    ("delta: [1, 2]", "delta: ¦{float64: [1, 2]}", "no draw for float32, bfloat16, float16", ""),
+    ("delta: [1, 2]", "delta: ¦{float64: [1, 2]}", "no draw for float32, float16, bfloat16", ""),
     (
         "delta: [1, 2]",
         "delta: {¦float46: [1, 2], else: [1, 2]}",
