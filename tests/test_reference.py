@@ -559,3 +559,22 @@ def of_floats(stack: Stack, change: Callable[[NDArray[np.float64]], NDArray[np.f
     """The stack with other floating inputs, rounded to its dtype."""
     floats = {name: change(a.astype(np.float64)) for name, a in stack.inputs.items() if a.dtype.kind not in "iub"}
     return replace(stack, inputs={**stack.inputs, **in_dtype(floats, stack.dtype)})
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("far", [2, 40, 2**36])
+def test_a_score_far_below_may_be_on_a_level_within_its_own_rounding(dtype: str, far: int) -> None:
+    """Two inner products that differ by less than the larger's last place: an implementation sees them tied, and shares
+    out evenly what mathematics gives to one, however small the other's exponential."""
+    size = 2.0 ** (FORMATS[dtype].digits + 2) * far
+    anchor = np.array([[0.0, 0, 0], [0, 0, 0], [1, 1, 1]])
+    positive = np.array([[0.0, size, 0], [far, 0, size], [0, 0, 0]])
+    case = make_case(
+        spec_for("npair"), {"anchor": anchor, "positive": positive, "target": np.arange(3)}, {"l2_reg": 0.0}, dtype
+    )
+    case = replace(case, inputs=in_dtype(case.inputs, dtype))
+    numbers = evaluate_stack(spec_for("npair"), Stack.of(case), ("anchor", "positive"), project=True, quickly=True)
+    tied = {"anchor": (np.array([far, size, size]) / 2 / 3), "positive": np.array([1, 1, 1]) / 2 / 3}
+    for name, row in (("anchor", 2), ("positive", 0)):
+        found = numbers[name]
+        assert np.all(abs(tied[name] - found.high[0, row]) <= found.tight[0, row]), name

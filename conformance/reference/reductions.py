@@ -82,7 +82,7 @@ class Balls(ElementwiseBalls):
         z = np.where(np.isinf(e.peak), e.peak, e.peak + log)
         b = e.sum_error + self.u * ULPS["log"] * magnitude(log)
         if x.b is not None:
-            b = b + np.minimum(_sum(e.weighted(np.expm1(x.b)), axes, 1), e.worst(x.b))
+            b = b + e.shift(x.b)
         return self.ball(z, _sane(b), (_reduced(x, axes),))
 
     def softmax(self, x: Ball, axes: Axes, mask: Mask | None) -> Ball:
@@ -90,8 +90,8 @@ class Balls(ElementwiseBalls):
         p = e.terms / (e.others + 1.0)
         relative = self.u * (e.distance + ULPS["exp"]) + e.sum_error
         if x.b is not None:
-            relative = relative + x.b + _sum(e.weighted(x.b), axes, 1)
-        b = np.where(e.p > 0, np.minimum(e.p * np.expm1(relative), 1), 0)
+            relative = relative + x.b + e.shift(x.b)
+        b = np.minimum(e.growth(relative), 1)
         return self.ball(p, _sane(b), (_reduced(x, axes),), alive=lambda: e.gone)
 
     def log_softmax(self, x: Ball, axes: Axes) -> Ball:
@@ -100,7 +100,7 @@ class Balls(ElementwiseBalls):
         z = (x.x - e.peak) - log
         b = e.sum_error + self.u * (ULPS["log"] * magnitude(log) + e.distance)
         if x.b is not None:
-            b = b + x.b + np.minimum(_sum(e.weighted(np.expm1(x.b)), axes, 1), e.worst(x.b))
+            b = b + x.b + e.shift(x.b)
         return self.ball(z, _sane(b), (_reduced(x, axes),))
 
     def norm(self, x: Ball, p: float, axes: Axes) -> Ball:
@@ -194,11 +194,18 @@ class _Exponentials:
         if self.gone.any():
             self.sum_error = self.sum_error + _sum(self.gone * tiny, axes)
 
-    def weighted(self, b: Bound) -> Bound:
-        return np.where(self.p > 0, self.p * b, 0)
+    def growth(self, b: Bound) -> Bound:
+        """By how much each share of the sum grows at most with its argument, which may grow by b.
 
-    def worst(self, b: Bound) -> Bound:
-        return _max(np.where(self.p > 0, b, 0), self.p.shape, self.axes)
+        A term that underflowed is far below the peak, and yet may come up to it where b is larger still.
+        """
+        risen = np.exp(b - self.distance * (1 - 2.0**-50))  # rounded upwards
+        return np.where(self.p > 0, self.p * np.expm1(b), np.where(self.gone & (b > 0), risen, 0))
+
+    def shift(self, b: Bound) -> Bound:
+        """By how much the logarithm of the sum moves at most, if each argument moves by b."""
+        worst = _max(np.where((self.p > 0) | self.gone, b, 0), self.p.shape, self.axes)
+        return np.minimum(_sum(self.growth(b), self.axes, 1), worst)
 
 
 def _first(gap: Quad, axes: Axes) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
