@@ -22,6 +22,7 @@ from conformance.record.model import Cell
 from conformance.suite.options import Options
 
 CELLS = pytest.StashKey[Sequence[Cell]]()  # of a run: what is collected
+_KEY = pytest.StashKey[str | None]()  # … and under which digest it is remembered
 
 _CACHE = "conformance/listings"
 _MOST = 16
@@ -45,19 +46,20 @@ def remembered(config: pytest.Config) -> Listing | None:
     Raises:
         UsageError: the options are wrong.
     """
-    if not config.option.collectonly or hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
         return None
-    found = _cached(config).get(key_of(Options.read(config.option)) or "")
+    key = config.stash[_KEY] = _key_of(Options.read(config.option))  # once frameworks are imported, it is another
+    found = _cached(config).get(key or "") if config.option.collectonly else None
     if found is None:
         return None
     config.stash[CELLS] = [Cell(*id_.split("/")) for id_ in found["cells"]]
     return Listing(found["header"])
 
 
-def remember(config: pytest.Config, key: str | None, header: list[str]) -> None:
-    """Keeps the cells of a plan for the next listing, under the `key` of its options."""
-    cache = getattr(config, "cache", None)
-    if key is None or cache is None or hasattr(config, "workerinput"):
+def remember(config: pytest.Config, header: list[str]) -> None:
+    """Keeps the cells of a plan for the next listing."""
+    key, cache = config.stash.get(_KEY, None), getattr(config, "cache", None)
+    if key is None or cache is None:
         return
     kept = {name: found for name, found in _cached(config).items() if name != key}
     kept[key] = {"cells": [cell.id for cell in config.stash[CELLS]], "header": header}
@@ -70,11 +72,8 @@ def _cached(config: pytest.Config) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def key_of(options: Options) -> str | None:
-    """A digest of what decides the cells of a run; None where more does: devices, a journal, somebody's module.
-
-    It is another once frameworks are imported, which set variables.
-    """
+def _key_of(options: Options) -> str | None:
+    """A digest of what decides the cells of a run; None where more does: devices, a journal, somebody's module."""
     own = [name.partition(":")[0] for name in options.frameworks]
     is_known = all(name.isidentifier() and (folder("adapters") / f"{name}.py").is_file() for name in own)
     if options.resume or options.cluster or options.devices != ("cpu",) or not is_known:

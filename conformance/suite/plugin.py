@@ -15,7 +15,7 @@ from conformance.errors import ReferenceFault, UsageError
 from conformance.record.gate import FAILED, decide, is_failing
 from conformance.record.model import Cell
 from conformance.suite.cost import dealt
-from conformance.suite.listing import CELLS, key_of, remember
+from conformance.suite.listing import CELLS, remember
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.suite.progress import Progress, is_wanted, terminal
@@ -37,7 +37,6 @@ class SuitePlugin:
         self.options = Options.read(config.option)
         worker: Mapping[str, Any] | None = getattr(config, "workerinput", None)
         self.is_worker = worker is not None
-        key = key_of(self.options)
         hold_threads()
         self.cluster = None if self.is_worker else _cluster(self.options, config)
         self.plan = make_plan(self.options, self.cluster.adapter if self.cluster else load_adapter)
@@ -52,7 +51,7 @@ class SuitePlugin:
         live = not self.is_worker and not collects and is_wanted(getattr(config.option, "verbose", 0), os.environ)
         self.progress = Progress(len(cells), terminal() if live else None)
         config.stash[SUITE], config.stash[CELLS] = self, self.cells
-        remember(config, key, self.pytest_report_header())
+        remember(config, self.pytest_report_header())
 
     @property
     def document(self) -> dict[str, Any] | None:

@@ -88,7 +88,7 @@ class Coverage:
         self._flushes = flushes
         self._shapes = output_shapes(spec, stack, wrt)
         self._speaking: dict[tuple[str, ...], list[Entry]] = {}  # those of some checks
-        self._masks: dict[tuple[str, str | None], Mask] = {}
+        self._masks: dict[str, Mask] = {}
         self._other: dict[str, dict[str, Numbers]] = {}
         self._same: dict[tuple[str, str], tuple[Judged, Mask]] = {}  # for the answers judged last
 
@@ -124,12 +124,11 @@ class Coverage:
 
     def _when(self, entry: Entry, output: str | None) -> Mask:
         """Where the entry's condition holds, in the output's shape (None: one number a case)."""
-        if (entry.id, output) not in self._masks:
+        if entry.id not in self._masks:
             node = parse_expression(entry.when) if entry.when else None
-            mask = condition(node, self._spec, self._stack)
-            flat = mask.reshape(len(self._stack), -1)
-            self._masks[entry.id, output] = flat if output is None else spread(mask, *self._shapes[output])
-        return self._masks[entry.id, output]
+            self._masks[entry.id] = condition(node, self._spec, self._stack)
+        mask = self._masks[entry.id]
+        return mask.reshape(len(self._stack), -1) if output is None else spread(mask, *self._shapes[output])
 
     def _instead(self, entry: Entry, output: str, judged: Judged) -> Mask:
         """Where the answer is what the entry's own formula comes to, of the entry's own numbers."""
