@@ -77,6 +77,16 @@ def is_mean(g: Given) -> bool:
     return bool(g.parameters["reduction"] == "mean")
 
 
+def averaged_over_the_active(g: Given, right: Callable[[Given], Answer]) -> Answer:
+    """The right answer, but for a mean that is over the losses above 0, not over all."""
+    answer = right(g)
+    if not is_mean(g):
+        return answer
+    loss = right(but(g, reduction="none")).value.reshape(len(answer.value), -1)
+    scale = loss.shape[1] / np.maximum((loss > 0).sum(axis=1), 1).astype(g.dtype)
+    return each(answer, lambda a: a * scale.reshape(-1, *(1,) * (a.ndim - 1)))
+
+
 def call_with(call: Call, inputs: Mapping[str, Array] | None = None, **parameters: Any) -> Call:
     """The call with other inputs and parameters."""
     return replace(call, inputs={**call.inputs, **(inputs or {})}, parameters={**call.parameters, **parameters})

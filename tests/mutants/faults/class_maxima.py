@@ -8,7 +8,17 @@ from conformance import Call, Output
 from tests.controls.first import scores as right
 from tests.controls.first.scores import excesses, highest
 from tests.controls.parts import FIRST, Answer, Array, Given, at, pairwise
-from tests.mutants.changes import answered, as_it_lies, but, call_with, each, given, is_mean, revalued, slopes
+from tests.mutants.changes import (
+    answered,
+    as_it_lies,
+    averaged_over_the_active,
+    but,
+    call_with,
+    each,
+    given,
+    revalued,
+    slopes,
+)
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
@@ -176,12 +186,7 @@ def multiclass_perceptron_largest_magnitude(g: Given) -> Answer:
 @fault("multiclass_perceptron", BOTH)
 def multiclass_perceptron_mean_of_the_wrong(g: Given) -> Answer:
     """The mean is over the rows that were answered wrongly."""
-    answer = right.multiclass_perceptron(g)
-    if not is_mean(g):
-        return answer
-    loss = right.multiclass_perceptron(but(g, reduction="none")).value.reshape(len(answer.value), -1)
-    scale = loss.shape[1] / np.maximum((loss > 0).sum(axis=1), 1).astype(g.dtype)
-    return each(answer, lambda a: a * scale.reshape(-1, *(1,) * (a.ndim - 1)))
+    return averaged_over_the_active(g, right.multiclass_perceptron)
 
 
 @fault("multiclass_perceptron", GRADIENT)

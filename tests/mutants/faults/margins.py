@@ -7,7 +7,7 @@ import numpy as np
 from conformance import Call, Output
 from tests.controls.first import elementwise as right
 from tests.controls.parts import FIRST, Answer, Given
-from tests.mutants.changes import answered, but, call_with, each, given, is_mean, revalued
+from tests.mutants.changes import answered, averaged_over_the_active, but, call_with, given, is_mean, revalued
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
@@ -137,12 +137,7 @@ def margin_ranking_difference_in_float32(g: Given) -> Answer:
 @fault("margin_ranking", BOTH)
 def margin_ranking_mean_of_the_active(g: Given) -> Answer:
     """The mean is over the pairs that are in the wrong order, not over all."""
-    answer = right.margin_ranking(g)
-    if not is_mean(g):
-        return answer
-    loss = right.margin_ranking(but(g, reduction="none")).value.reshape(len(answer.value), -1)
-    scale = loss.shape[1] / np.maximum((loss > 0).sum(axis=1), 1).astype(g.dtype)
-    return each(answer, lambda a: a * scale.reshape(-1, *(1,) * (a.ndim - 1)))
+    return averaged_over_the_active(g, right.margin_ranking)
 
 
 @fault_of_call("margin_ranking", SHAPE)

@@ -10,7 +10,7 @@ from conformance import Call, Output
 from tests.controls.first import embeddings as right
 from tests.controls.first.embeddings import norm, norm_slope
 from tests.controls.parts import FIRST, Answer, Array, Given, pairwise
-from tests.mutants.changes import answered, as_it_lies, but, call_with, each, is_mean, mapped
+from tests.mutants.changes import answered, as_it_lies, averaged_over_the_active, but, call_with, mapped
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
@@ -161,12 +161,7 @@ def triplet_margin_gradient_of_satisfied_triplets(g: Given) -> Answer:
 @fault("triplet_margin", BOTH)
 def triplet_margin_mean_of_the_active(g: Given) -> Answer:
     """The mean is over the triplets that cost something, as in batch-hard mining."""
-    answer = right.triplet_margin(g)
-    if not is_mean(g):
-        return answer
-    loss = right.triplet_margin(but(g, reduction="none")).value.reshape(len(answer.value), -1)
-    scale = loss.shape[1] / np.maximum((loss > 0).sum(axis=1), 1).astype(g.dtype)
-    return each(answer, lambda a: a * scale.reshape(-1, *(1,) * (a.ndim - 1)))
+    return averaged_over_the_active(g, right.triplet_margin)
 
 
 @fault("triplet_margin", SPECIAL)

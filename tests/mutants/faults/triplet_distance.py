@@ -9,7 +9,7 @@ from tests.controls.first import pairs as right
 from tests.controls.first.embeddings import norm
 from tests.controls.first.pairs import cosine_distance, of_distances
 from tests.controls.parts import Answer, Array, Given, pairwise
-from tests.mutants.changes import answered, as_it_lies, but, call_with, each, is_mean
+from tests.mutants.changes import answered, as_it_lies, averaged_over_the_active, but, call_with
 from tests.mutants.registry import (
     BOTH,
     GRADIENT,
@@ -186,12 +186,7 @@ def triplet_margin_with_distance_gradient_of_the_negative_turned(g: Given) -> An
 @fault("triplet_margin_with_distance", BOTH)
 def triplet_margin_with_distance_mean_of_the_active(g: Given) -> Answer:
     """The mean is over the triplets that cost something."""
-    answer = right.triplet_margin_with_distance(g)
-    if not is_mean(g):
-        return answer
-    loss = right.triplet_margin_with_distance(but(g, reduction="none")).value.reshape(len(answer.value), -1)
-    scale = loss.shape[1] / np.maximum((loss > 0).sum(axis=1), 1).astype(g.dtype)
-    return each(answer, lambda a: a * scale.reshape(-1, *(1,) * (a.ndim - 1)))
+    return averaged_over_the_active(g, right.triplet_margin_with_distance)
 
 
 @fault("triplet_margin_with_distance", SPECIAL)
