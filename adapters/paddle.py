@@ -1,9 +1,7 @@
-"""paddle: `paddle.nn.functional` in dynamic mode, on the CPU, where it has kernels for float64 and float32 only."""
+"""paddle: `paddle.nn.functional`, and formulas, in dynamic mode on the CPU, which has float64 and float32 only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,95 +9,12 @@ import paddle
 import paddle.nn.functional as F
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported, cpu_features
+from conformance import Binding, Call, Environment, Output, Unsupported, cpu_features
+from conformance.adapter.losses import formula_of
 
-Array = NDArray[Any]
-DOCUMENTATION = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/functional"
+from ._paddle_losses import FUNCTIONS, loss_of
 
-
-@dataclass
-class Given:
-    """The arguments of a call of paddle: arrays by the spec's names, and the others by paddle's."""
-
-    arrays: dict[str, Array]
-    others: dict[str, Any]
-
-
-def _batched(call: Call, given: Given) -> None:
-    if call.inputs["target"].ndim == 0 and call.inputs[next(iter(call.inputs))].ndim == 1:
-        raise Unsupported(f"paddle.nn.functional.{FUNCTIONS[call.criterion].function} takes a batch")
-
-
-def _float_labels(call: Call, given: Given) -> None:
-    if call.inputs["target"].dtype.kind in "iu":
-        given.arrays["target"] = call.inputs["target"].astype(call.dtype)
-
-
-def _poisson_nll(call: Call, given: Given) -> None:
-    _without(call, "eps", call.parameters["eps"] == 0)
-    given.others["epsilon"] = given.others.pop("eps")
-
-
-def _epsilon(call: Call, given: Given) -> None:
-    given.others["epsilon"] = given.others.pop("eps")
-
-
-def _smooth_l1(call: Call, given: Given) -> None:
-    _without(call, "beta", call.parameters["beta"] == 0)
-    given.others |= {"delta": given.others.pop("beta"), "is_huber": False}
-
-
-@dataclass(frozen=True)
-class Native:
-    """A function of paddle: its names for the inputs, those it differentiates, and what a call of it needs."""
-
-    function: str
-    names: Mapping[str, str]
-    gradients: tuple[str, ...] = ("input",)
-    add: Callable[[Call, Given], None] = lambda call, given: None
-    differences: tuple[Difference, ...] = ()
-
-
-def _says(function: str, sentence: str, when: str = "", checks: tuple[str, ...] = ()) -> tuple[Difference, ...]:
-    return (Difference(sentence, f"{DOCUMENTATION}/{function}_en.html", when, checks),)
-
-
-ONE_LABEL = _says(
-    "cosine_embedding_loss",
-    "label (Tensor): tensor with shape: [N] or [1], 'N' means the length of input array.",
-    checks=("invalid.broadcast_target_N",),
-)
-ONE_SIZE = _says(
-    "gaussian_nll_loss",
-    "same shape as the input, or same shape as the input but with one dimension equal to 1 (to allow for "
-    "broadcasting).",
-    checks=("invalid.broadcast_target_*",),
-)
-PAIR = {"input": "input", "target": "label"}
-BOTH = ("input", "target")
-WEIGHED = {**PAIR, "weight": "weight"}
-LOGITS = {"input": "logit", "target": "label"}
-TRIPLET = {"anchor": "input", "positive": "positive", "negative": "negative"}
-VECTORS = {"input1": "input1", "input2": "input2", "target": "label"}
-RANKED = {"input1": "input", "input2": "other", "target": "label"}
-FUNCTIONS = {
-    "bce": Native("binary_cross_entropy", WEIGHED),
-    "bce_with_logits": Native(
-        "binary_cross_entropy_with_logits", {**LOGITS, "weight": "weight", "pos_weight": "pos_weight"}
-    ),
-    "cosine_embedding": Native("cosine_embedding_loss", VECTORS, ("input1", "input2"), _batched, ONE_LABEL),
-    "gaussian_nll": Native("gaussian_nll_loss", {**PAIR, "var": "variance"}, (*BOTH, "var"), _epsilon, ONE_SIZE),
-    "hinge_embedding": Native("hinge_embedding_loss", PAIR, add=_float_labels),
-    "huber": Native("smooth_l1_loss", PAIR, BOTH),
-    "kl_div": Native("kl_div", PAIR),
-    "l1": Native("l1_loss", PAIR, BOTH),
-    "margin_ranking": Native("margin_ranking_loss", RANKED, ("input1", "input2"), _float_labels),
-    "mse": Native("mse_loss", PAIR, BOTH),
-    "poisson_nll": Native("poisson_nll_loss", PAIR, BOTH, _poisson_nll),
-    "smooth_l1": Native("smooth_l1_loss", PAIR, BOTH, _smooth_l1),
-    "soft_margin": Native("soft_margin_loss", PAIR),
-    "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _epsilon),
-}
+MODES = ("eager", "formula")
 
 
 class Adapter:
@@ -112,6 +27,8 @@ class Adapter:
         flushes = _flushes_subnormals()
         return Environment(
             versions={"paddlepaddle": paddle.__version__},
+            modes=MODES,
+            dialect="paddle",
             flushes_subnormals=flushes,
             cotangents=True,
             details={
@@ -130,32 +47,28 @@ class Adapter:
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
-        native = FUNCTIONS.get(call.criterion)
-        if native is None or call.device != "cpu" or call.mode != "eager":
-            raise Unsupported(f"paddle {paddle.__version__} has no function for {call.criterion}, eagerly on the CPU")
-        if extra := call.inputs.keys() - native.names.keys():
-            raise Unsupported(f"paddle.nn.functional.{native.function} takes no {' and no '.join(sorted(extra))}")
-        given = Given(dict(call.inputs), dict(call.parameters))
-        native.add(call, given)
-        tensors = {name: paddle.to_tensor(array, place="cpu") for name, array in given.arrays.items()}
-        wrt = [tensors[name] for name in call.wrt]
+        if call.device != "cpu" or call.mode not in MODES:
+            raise Unsupported(f"paddle runs {' and '.join(MODES)}, on the CPU")
+        is_formula = call.mode == "formula"
+        loss = formula_of(call) if is_formula else loss_of(call)
+        function = getattr(F, loss.function) if isinstance(loss.function, str) else loss.function
+        tensors = {name: paddle.to_tensor(array, place="cpu") for name, array in loss.arrays.items()}
+        wrt = [tensors[loss.names[name]] for name in call.wrt]
         for tensor in wrt:
             tensor.stop_gradient = False
-        value = getattr(F, native.function)(
-            **{native.names[name]: item for name, item in tensors.items()}, **given.others
-        )
-        found = {}
-        if wrt:
-            seed = None if call.cotangent is None else [paddle.to_tensor(call.cotangent, place="cpu")]
-            found = dict(zip(call.wrt, paddle.grad([value], wrt, seed, allow_unused=True), strict=True))
-        given_back = {name: item.numpy() for name, item in found.items() if item is not None}
-        return Output(value.numpy(), given_back)
+        value = function(**tensors, **loss.static)
+        return Output(value.numpy(), _gradients(value, dict(zip(call.wrt, wrt, strict=True)), call))
 
 
-def _without(call: Call, name: str, asked: bool) -> None:
-    if asked:
-        function = FUNCTIONS[call.criterion].function
-        raise Unsupported(f"paddle.nn.functional.{function} has no {name}={call.parameters[name]!r}")
+def _gradients(value: paddle.Tensor, wrt: dict[str, paddle.Tensor], call: Call) -> dict[str, NDArray[Any]]:
+    """What paddle gives; an input that the printed code of a formula does not look at has the gradient 0."""
+    if not wrt:
+        return {}
+    seed = None if call.cotangent is None else [paddle.to_tensor(call.cotangent, place="cpu")]
+    found = paddle.grad([value], [*wrt.values()], seed, allow_unused=True)
+    is_formula = call.mode == "formula"
+    whole = [paddle.zeros_like(x) if is_formula and g is None else g for x, g in zip(wrt.values(), found, strict=True)]
+    return {name: item.numpy() for name, item in zip(wrt, whole, strict=True) if item is not None}
 
 
 def _flushes_subnormals() -> bool:

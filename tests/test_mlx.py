@@ -29,7 +29,7 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     environment = adapter.environment()
     assert isinstance(adapter, Adapter)
     assert list(environment.versions) == ["mlx"]
-    assert environment.modes == ("eager",)
+    assert environment.modes == ("eager", "formula")
     assert environment.cotangents
     assert environment.details["flush denormal"] == str(environment.flushes_subnormals).lower()
 

@@ -14,6 +14,7 @@ from conformance.recipe.contexts import Contexts, Literal
 from conformance.recipe.kinds import Kinds, is_whole_number
 from conformance.recipe.neutral import (
     COMPARE,
+    EQUALITIES,
     HARMLESS,
     HELPED,
     IN_PYTHON,
@@ -172,7 +173,10 @@ class Body:
         args = [self._of(node, arg) for arg in reversed(node.args)]  # what names a condition, before the condition
         args.reverse()
         if op in {"and", "or"}:
-            return ast.BinOp(args[0], ast.BitAnd() if op == "and" else ast.BitOr(), args[1])
+            flags = [
+                call("flag", arg) if self.kinds.is_static(of) else arg for of, arg in zip(node.args, args, strict=True)
+            ]
+            return ast.BinOp(flags[0], ast.BitAnd() if op == "and" else ast.BitOr(), flags[1])
         if op == "not":
             return ast.UnaryOp(ast.Invert(), args[0])
         if op == "neg":
@@ -220,8 +224,12 @@ class Body:
             return call("where", *args)
         if node.op in {"maximum", "minimum"}:
             return call(node.op, *(args if arrays[0] else args[::-1]))  # a number of Python comes last
+        if node.op in EQUALITIES and is_mixed:
+            return call(EQUALITIES[node.op], *args)
         if node.op in COMPARISONS:
             return ast.Compare(args[0], [COMPARE[node.op]()], [args[1]])
+        if node.op == "**" or (node.op == "/" and arrays[1]):
+            return call("power" if node.op == "**" else "divide", *args)
         return ast.BinOp(args[0], OPERATORS[node.op](), args[1])
 
     def _helped(self, node: Node) -> ast.expr:

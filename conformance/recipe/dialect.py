@@ -16,7 +16,8 @@ class Dialect:
         imports: by the name that they bring, the lines that import it; those that a text uses are printed.
         array: the type of an array, as the documentation of arguments calls it.
         words: for each neutral call, a template: `{0}` is its first argument.
-        helpers: neutral source of helper functions that replaces the common one (`conformance.recipe.helpers`).
+        helpers: neutral source of helper functions of its own; one of the common ones (`conformance.recipe.helpers`) is
+            replaced by that of its name.
     """
 
     name: str
@@ -51,6 +52,15 @@ class _Translator(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-# What is worked out before there are arrays is Python in every dialect.
-PYTHON = {"abs_of": "abs({0})", "larger": "max({0}, {1})", "smaller": "min({0}, {1})"}
+# What is worked out before there are arrays is Python in every dialect, and what most dialects write as Python does.
+PYTHON = {
+    "abs_of": "abs({0})",
+    "larger": "max({0}, {1})",
+    "smaller": "min({0}, {1})",
+    "flag": "{0}",
+    "power": "{0} ** {1}",
+    "divide": "{0} / {1}",
+    "equal": "{0} == {1}",
+    "unequal": "{0} != {1}",
+}
 _ATOMS = (ast.Name, ast.Call, ast.Subscript, ast.Attribute, ast.Constant)

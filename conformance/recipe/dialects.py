@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conformance.recipe.dialect import Dialect
+from conformance.recipe.own_helpers import MLX_HELPERS, PADDLE_HELPERS
 
 
 def _under(prefix: str, *names: str) -> dict[str, str]:
@@ -123,4 +124,90 @@ TENSORFLOW = Dialect(
     },
 )
 
-DIALECTS: Mapping[str, Dialect] = {item.name: item for item in (JAX, TORCH, TENSORFLOW)}
+MLX = Dialect(
+    name="mlx",
+    imports={"math": "import math", "mx": "import mlx.core as mx"},
+    array="mx.array",
+    words={
+        **_under("mx", "abs", "expm1", "log", "log1p", "sqrt", "maximum", "minimum", "isfinite", "stop_gradient"),
+        "exp": "_exp({0})",
+        "softplus": "_softplus({0})",  # nn.softplus has the digits of mx.exp
+        "where": "_where({0}, {1}, {2})",
+        "divide": "_divide({0}, {1})",
+        "sum": "mx.sum({0}, axis={1}, keepdims=True)",
+        "mean": "mx.mean({0}, axis={1}, keepdims=True)",
+        "max": "mx.max({0}, axis={1}, keepdims=True)",
+        "all": "mx.all({0}, axis={1}, keepdims=True)",
+        "sum_all": "mx.sum({0})",
+        "mean_all": "mx.mean({0})",
+        "max_all": "mx.max({0})",
+        "log_softmax": "_log_softmax({0}, {1})",  # nn.log_softmax as well
+        "gather": "mx.take_along_axis({0}, {1}, axis={2})",
+        "take": "{0}[{1}]",
+        "count_true": "mx.cumsum({0}.astype(mx.int64), axis={1})",
+        "clip": "mx.clip({0}, {1}, {2})",
+        "whole": "{0}.astype(mx.int64)",
+        "like": "{0}",
+        "flag": "mx.array({0})",
+        "arange": "mx.arange({0})",
+        "full": "mx.full({0}, {1}, {2}.dtype)",
+        "size": "{0}.size",
+        "reshape": "mx.reshape({0}, {1})",
+        "expand": "mx.expand_dims({0}, {1})",
+        "squeeze": "mx.squeeze({0}, axis={1})",
+        "swap": "mx.swapaxes({0}, {1}, {2})",
+        "concatenate": "mx.concatenate({0}, axis={1})",
+        "stack": "mx.stack({0}, axis={1})",
+        "joint_shape": "mx.broadcast_shapes({0}, {1})",
+    },
+    helpers=MLX_HELPERS,
+)
+
+PADDLE = Dialect(
+    name="paddle",
+    imports={"math": "import math", "paddle": "import paddle"},
+    array="paddle.Tensor",
+    words={
+        **_under("paddle", "expm1", "log1p", "isfinite"),
+        "abs": "_abs({0})",
+        "exp": "_exp({0})",
+        "log": "_log({0})",
+        "equal": "_equal({0}, {1})",
+        "unequal": "~_equal({0}, {1})",
+        "power": "_power({0}, {1})",
+        "sqrt": "{0} ** 0.5",  # paddle.sqrt of float32 is off by up to 3 ulp, and NaN of inf
+        "softplus": "_softplus({0})",  # F.softplus and F.log_sigmoid take log(1 + exp(x)) as it stands
+        "maximum": "_maximum({0}, {1})",
+        "minimum": "-_maximum(-{0}, -{1})",
+        "where": "paddle.where({0}, *_pair({1}, {2}))",
+        "stop_gradient": "{0}.detach()",
+        "sum": "paddle.sum({0}, axis={1}, keepdim=True)",
+        "mean": "paddle.mean({0}, axis={1}, keepdim=True)",
+        "max": "paddle.amax({0}, axis={1}, keepdim=True)",
+        "all": "paddle.all({0}, axis={1}, keepdim=True)",
+        "sum_all": "paddle.sum({0})",
+        "mean_all": "paddle.mean({0})",
+        "max_all": "paddle.amax({0})",
+        "log_softmax": "_log_softmax({0}, {1})",  # F.log_softmax stops at -64
+        "gather": "paddle.take_along_axis({0}, {1}, {2})",
+        "take": "{0}[{1}]",
+        "count_true": "paddle.cumsum(paddle.cast({0}, 'int64'), axis={1})",
+        "clip": "paddle.clip({0}, {1}, {2})",
+        "whole": "paddle.cast({0}, 'int64')",
+        "like": "paddle.cast({0}, {1}.dtype)",
+        "flag": "paddle.to_tensor({0})",
+        "arange": "paddle.arange({0})",
+        "full": "paddle.full({0}, {1}, {2}.dtype)",
+        "size": "{0}.size",
+        "reshape": "paddle.reshape({0}, {1})",
+        "expand": "paddle.unsqueeze({0}, {1})",
+        "squeeze": "paddle.squeeze({0}, axis={1})",
+        "swap": "paddle.swapaxes({0}, {1}, {2})",
+        "concatenate": "paddle.concat({0}, axis={1})",
+        "stack": "paddle.stack({0}, axis={1})",
+        "joint_shape": "tuple(paddle.broadcast_shape({0}, {1}))",
+    },
+    helpers=PADDLE_HELPERS,
+)
+
+DIALECTS: Mapping[str, Dialect] = {item.name: item for item in (JAX, TORCH, TENSORFLOW, MLX, PADDLE)}

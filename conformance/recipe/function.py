@@ -38,18 +38,19 @@ def recipe(spec: Spec, dialect: Dialect) -> str:
 def _helpers(code: str, dialect: Dialect) -> list[str]:
     """The helper functions that a text calls, and those that they call."""
     found: dict[str, str] = {}
+    helpers = {**HELPERS, **dialect.helpers}
     wanted = _called(code)
     while wanted:
         name = wanted.pop()
-        if name not in found:
-            tree = ast.parse(dialect.helpers.get(name, HELPERS[name]).strip())
+        if name in helpers and name not in found:
+            tree = ast.parse(helpers[name].strip())
             found[name] = "\n".join(map(_wrapped, _quoted(ast.unparse(dialect.translate(tree))).splitlines()))
             wanted += _called(found[name])
-    return [found[name] for name in HELPERS if name in found]
+    return [found[name] for name in helpers if name in found]
 
 
 def _called(code: str) -> list[str]:
-    return [node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name) and node.id in HELPERS]
+    return [node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
 
 
 def _function(spec: Spec, dialect: Dialect) -> Iterator[str]:

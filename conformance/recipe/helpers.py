@@ -16,17 +16,29 @@ def _sigmoid(x):
     small = exp(where(x < 0, x, -x))
     return where(x < 0, small, 1) / (1 + small)
 ''',
+    "_softplus": '''
+def _softplus(x):
+    """log(1 + exp(x)), of whose digits none is lost to the 1."""
+    return where(x < 0, 0, x) + log1p(exp(where(x < 0, x, -x)))
+''',
     "_xlogy": '''
 def _xlogy(x, y):
     """x log y, which is 0 where x is 0."""
-    nothing = (x == 0) & ~((0 < y) & isfinite(y))
+    nothing = equal(x, 0) & ~((0 < y) & isfinite(y))
     return x * log(where(nothing, 1, y))
 ''',
     "_xlog1py": '''
 def _xlog1py(x, y):
     """x log(1 + y), which is 0 where x is 0."""
-    nothing = (x == 0) & ~((-1 < y) & isfinite(y))
+    nothing = equal(x, 0) & ~((-1 < y) & isfinite(y))
     return x * log1p(where(nothing, 0, y))
+''',
+    "_log_softmax": '''
+def _log_softmax(x, axis):
+    """x less the log of the sum of exp(x), both less the largest x."""
+    top = stop_gradient(max(x, axis))
+    x = x - where(isfinite(top), top, 0)
+    return x - log(sum(exp(x), axis))
 ''',
     "_logsumexp": '''
 def _logsumexp(x, axis, mask=None, less=0):
@@ -36,7 +48,7 @@ def _logsumexp(x, axis, mask=None, less=0):
     top = stop_gradient(max(x, axis)) if x.shape[axis] else full((), 0, x)
     top = where(isfinite(top), top, 0)
     total = sum(exp(x - top), axis)
-    nothing = total == 0
+    nothing = equal(total, 0)
     return where(nothing, -math.inf, log(where(nothing, 1, total)) + (top - less))
 ''',
     "_unit": '''
@@ -57,8 +69,8 @@ def _norm(x, p, axis):
     top = stop_gradient(max(size, axis))
     is_plain = (top > 0) & isfinite(top)
     unit = where(is_plain, top, 1)
-    total = where(is_plain, sum((size / unit) ** p, axis), 1)
-    return where(is_plain, unit * total ** (1 / p), top)
+    total = where(is_plain, sum(power(size / unit, p), axis), 1)
+    return where(is_plain, unit * power(total, 1 / p), top)
 ''',
     "_ctc_log_likelihood": '''
 def _ctc_log_likelihood(log_probs, targets, input_lengths, target_lengths, blank):

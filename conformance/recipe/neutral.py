@@ -17,6 +17,7 @@ COMPARE: Mapping[str, type[ast.cmpop]] = {
     ">": ast.Gt,
     ">=": ast.GtE,
 }
+EQUALITIES = {"==": "equal", "!=": "unequal"}  # of floats
 SAME = {"exp", "expm1", "log", "log1p", "sqrt", "softplus", "abs", "stop_gradient"}
 OVER = {"sum", "mean", "max"}
 HELPED = {"sigmoid", "xlogy", "xlog1py", "logsumexp", "norm", "ctc_log_likelihood"}

@@ -1,0 +1,66 @@
+"""Losses as adapters keep them: a table of a framework's functions, and one call of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from conformance.adapter.formula import function_of
+from conformance.adapter.protocol import Call, Difference, Unsupported
+
+
+@dataclass
+class Loss:
+    """A call of a framework: the function (a name: one of its own), and its arguments by the function's names."""
+
+    function: str | Callable[..., Any]
+    names: Mapping[str, str]  # of the spec's inputs
+    arrays: dict[str, NDArray[Any]]
+    reduction: str = "none"  # of the losses that it returns
+    static: dict[str, Any] = field(default_factory=dict)  # arguments that are no arrays
+    classes_last: bool = False
+
+    def without(self, call: Call, **plain: Any) -> None:
+        """Refuses a call whose parameters are not these, the only ones that the function knows.
+
+        Raises:
+            Unsupported: says which.
+        """
+        for name, value in plain.items():
+            if call.parameters[name] != value:
+                raise Unsupported(f"{self.function} has no {name}={call.parameters[name]!r}")
+
+
+@dataclass(frozen=True)
+class Native:
+    """A function of a framework: its names for the inputs, those it differentiates, and what else a call needs."""
+
+    function: str
+    names: Mapping[str, str]
+    gradients: tuple[str, ...] = ("input", "target")
+    add: Callable[[Call, Loss], None] = lambda call, loss: None
+    differences: tuple[Difference, ...] = ()
+
+    def loss(self, call: Call) -> Loss:
+        """The function, called with the inputs of a call.
+
+        Raises:
+            Unsupported: it does not take one of them.
+        """
+        if extra := call.inputs.keys() - self.names.keys():
+            raise Unsupported(f"{self.function} takes no {' and no '.join(sorted(extra))}")
+        return Loss(self.function, self.names, {self.names[name]: array for name, array in call.inputs.items()})
+
+
+def formula_of(call: Call) -> Loss:
+    """The call's code, called with its inputs and parameters.
+
+    Raises:
+        Unsupported: it brings none.
+    """
+    return Loss(
+        function_of(call), {name: name for name in call.inputs}, dict(call.inputs), static=dict(call.parameters)
+    )

@@ -1,0 +1,108 @@
+"""Helper functions of single frameworks, in neutral terms and in their own.
+
+They stand in for a function of the framework that is not right, or whose derivative is not, and say what is wrong. What
+they stand in for they call by the framework's name: the neutral one would be themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MLX_HELPERS: Mapping[str, str] = {
+    "_exp": '''
+@mx.custom_function
+def _exp(x):
+    """exp(x). mx.exp has five to eight digits, in float64 too, and on the CPU is 0 below -88; mx.expm1 has all."""
+    size = abs(x)
+    grown = expm1(size) + 1
+    half = 1 / (expm1(size / 2) + 1)
+    return mx.where(x < 0, mx.where(isfinite(grown), 1 / grown, half * half), grown)
+
+
+@_exp.vjp
+def _exp_vjp(x, cotangent, output):
+    return cotangent * output
+''',
+    "_where": '''
+@mx.custom_function
+def _choice(taken, x, y):
+    return mx.where(taken, x, y)
+
+
+@_choice.vjp
+def _choice_vjp(primals, cotangent, output):
+    taken, nothing = primals[0], mx.zeros_like(cotangent)
+    return mx.zeros_like(taken), mx.where(taken, cotangent, nothing), mx.where(taken, nothing, cotangent)
+
+
+def _where(taken, x, y):
+    """mx.where. Its own derivative is a product with 0 where nothing is taken, which is NaN of an infinite slope."""
+    return _choice(*mx.broadcast_arrays(stop_gradient(taken), *_pair(x, y)))
+''',
+    "_divide": '''
+@mx.custom_function
+def _quotient(x, y):
+    return x / y
+
+
+@_quotient.vjp
+def _quotient_vjp(primals, cotangent, output):
+    slope = cotangent / primals[1]
+    return slope, -slope * output
+
+
+def _divide(x, y):
+    """x / y. Its own derivative has x / y^2, whose square overflows and underflows."""
+    return _quotient(*mx.broadcast_arrays(*_pair(x, y)))
+''',
+    "_pair": '''
+def _pair(x, y):
+    """Two arrays: a number has the dtype of the array beside it."""
+    dtype = x.dtype if isinstance(x, mx.array) else y.dtype if isinstance(y, mx.array) else mx.int64
+    return [item if isinstance(item, mx.array) else mx.array(item, dtype) for item in (x, y)]
+''',
+}
+
+PADDLE_HELPERS: Mapping[str, str] = {
+    "_pair": '''
+def _pair(x, y):
+    """Two tensors: a number is one of the other's dtype, where paddle would make float32 of it, or refuse it."""
+    dtype = x.dtype if paddle.is_tensor(x) else y.dtype if paddle.is_tensor(y) else "int64"
+    return [item if paddle.is_tensor(item) else paddle.full([], item, dtype) for item in (x, y)]
+''',
+    "_abs": '''
+def _abs(x):
+    """|x|. The derivative of paddle's own is x / |x|, which is NaN where x is infinite."""
+    return where(x < 0, -x, x)
+''',
+    "_maximum": '''
+def _maximum(x, y):
+    """The larger one. Where a slope is infinite, the derivative of paddle's own is inf times 0, which is NaN."""
+    x, y = _pair(x, y)
+    return paddle.where(x > y, x, paddle.where(paddle.isnan(x), x.detach(), y))
+''',
+    "_equal": '''
+def _equal(x, y):
+    """Whether x is y: paddle's == holds of numbers that are less than 1e-15 apart."""
+    return (x <= y) & (x >= y)
+''',
+    "_power": '''
+def _power(x, p):
+    """x to the power of a number, which paddle rounds to float32 where it is given as it is."""
+    return paddle.pow(*_pair(x, p))
+''',
+    "_exp": '''
+def _exp(x):
+    """exp(x). Paddle's own goes no lower than 3e-39 in float32 and 6e-309 in float64, even where x is -inf."""
+    low = x < -80
+    half = paddle.exp(where(low, x, 0) / 2)
+    return where(low, half * half, paddle.exp(where(low, 0, x)))
+''',
+    "_log": '''
+def _log(x):
+    """log(x). The derivative of paddle's own is a product with 1 / x, which overflows where x is very small."""
+    low = x < 1e-30
+    larger = paddle.multiply(*_pair(where(low, x, 1), 2.0**64))
+    return where(low, paddle.log(larger) - 64 * math.log(2), paddle.log(where(low, 1, x)))
+''',
+}
