@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from conformance import Call, Difference, Unsupported
-from conformance.adapter.losses import Loss, Native
+from conformance.adapter.losses import Loss, Native, int32
 
 DOCUMENTATION = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/functional"
 
@@ -22,6 +24,11 @@ ONE_SIZE = _said(
     "same shape as the input, or same shape as the input but with one dimension equal to 1 (to allow for "
     "broadcasting).",
     checks=("invalid.broadcast_target_*",),
+)
+
+
+WEIGHT_FOR_EACH = _said(
+    "multi_label_soft_margin_loss", "weight: N-D Tensor, the shape is [N,1]", checks=("invalid.rank_more_weight",)
 )
 
 
@@ -54,10 +61,58 @@ def _smooth_l1(call: Call, loss: Loss) -> None:
     loss.static |= {"delta": loss.static.pop("beta"), "is_huber": False}
 
 
+def _rows(call: Call, loss: Loss) -> None:
+    if call.inputs[next(iter(call.inputs))].ndim != 2:
+        raise Unsupported(f"paddle.nn.functional.{loss.function} takes a batch of rows")
+
+
+def _nll(call: Call, loss: Loss) -> None:
+    if call.inputs["input"].ndim < 2:
+        raise Unsupported("paddle.nn.functional.nll_loss takes a batch")
+
+
+def _cross_entropy(call: Call, loss: Loss) -> None:
+    if call.inputs["input"].ndim < 2:
+        raise Unsupported("paddle.nn.functional.cross_entropy takes a batch")
+    loss.static["soft_label"] = call.criterion == "soft_cross_entropy"
+    moved = ("input", "label") if loss.static["soft_label"] else ("input",)
+    loss.arrays |= {name: np.moveaxis(loss.arrays[name], 1, -1) for name in moved if loss.arrays[name].ndim > 1}
+    loss.classes_last = True
+    loss.ends_in_one = loss.static["soft_label"] or call.parameters["label_smoothing"] > 0
+
+
+def _ctc(call: Call, loss: Loss) -> None:
+    if call.inputs["log_probs"].ndim != 3:
+        raise Unsupported("paddle.nn.functional.ctc_loss takes a batch")
+    loss.arrays["labels"] = int32(loss.arrays["labels"])
+
+
+def _sigmoid_focal(call: Call, loss: Loss) -> None:
+    loss.without(call, balanced=True)
+    del loss.static["balanced"]
+
+
+def _cosine(call: Call, loss: Loss) -> None:
+    loss.without(call, negative=False)
+    loss.static |= {"axis": -1}
+    del loss.static["negative"]
+
+
+def _distance(call: Call, loss: Loss) -> None:
+    loss.without(call, distance="euclidean", eps=1e-6)
+    del loss.static["distance"], loss.static["eps"]
+
+
+def _npair(call: Call, loss: Loss) -> None:
+    loss.without(call, reduction="mean")
+    del loss.static["reduction"]
+
+
 PAIR = {"input": "input", "target": "label"}
 BOTH = ("input", "target")
 WEIGHED = {**PAIR, "weight": "weight"}
 LOGITS = {"input": "logit", "target": "label", "weight": "weight", "pos_weight": "pos_weight"}
+CTC = {"log_probs": "log_probs", "targets": "labels", "input_lengths": "input_lengths", "target_lengths": "label_lengths"}
 TRIPLET = {"anchor": "input", "positive": "positive", "negative": "negative"}
 VECTORS = {"input1": "input1", "input2": "input2", "target": "label"}
 RANKED = {"input1": "input", "input2": "other", "target": "label"}
@@ -75,6 +130,12 @@ FUNCTIONS = {
     "mse": Native("mse_loss", PAIR),
     "poisson_nll": Native("poisson_nll_loss", PAIR, add=_poisson_nll),
     "smooth_l1": Native("smooth_l1_loss", PAIR, add=_smooth_l1),
+    "multi_margin": Native("multi_margin_loss", WEIGHED, ("input",), _rows),
+    "multilabel_margin": Native("multi_label_margin_loss", PAIR, ("input",), _rows),
+    "npair": Native("npair_loss", {"anchor": "anchor", "positive": "positive", "target": "labels"}, ("anchor", "positive"), _npair),
+    "triplet_margin_with_distance": Native("triplet_margin_with_distance_loss", TRIPLET, tuple(TRIPLET), _distance),
+    "cosine_similarity": Native("cosine_similarity", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine),
+    "multilabel_soft_margin": Native("multi_label_soft_margin_loss", WEIGHED, differences=WEIGHT_FOR_EACH),
     "soft_margin": Native("soft_margin_loss", PAIR, ("input",)),
     "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _epsilon),
 }

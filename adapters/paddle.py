@@ -57,7 +57,12 @@ class Adapter:
         for tensor in wrt:
             tensor.stop_gradient = False
         value = function(**tensors, **loss.static)
-        return Output(value.numpy(), _gradients(value, dict(zip(call.wrt, wrt, strict=True)), call))
+        if loss.ends_in_one and value.ndim:
+            value = value.squeeze(-1)
+        gradients = _gradients(value, dict(zip(call.wrt, wrt, strict=True)), call)
+        if loss.classes_last:
+            gradients = {name: np.moveaxis(array, -1, 1) for name, array in gradients.items()}
+        return Output(value.numpy(), gradients)
 
 
 def _gradients(value: paddle.Tensor, wrt: dict[str, paddle.Tensor], call: Call) -> dict[str, NDArray[Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from conformance.adapter.formula import function_of
@@ -22,6 +23,7 @@ class Loss:
     reduction: str = "none"  # of the losses that it returns
     static: dict[str, Any] = field(default_factory=dict)  # arguments that are no arrays
     classes_last: bool = False
+    ends_in_one: bool = False  # the value has an axis of size 1 behind its own
 
     def without(self, call: Call, **plain: Any) -> None:
         """Refuses a call whose parameters are not these, the only ones that the function knows.
@@ -53,6 +55,12 @@ class Native:
         if extra := call.inputs.keys() - self.names.keys():
             raise Unsupported(f"{self.function} takes no {' and no '.join(sorted(extra))}")
         return Loss(self.function, self.names, {self.names[name]: array for name, array in call.inputs.items()})
+
+
+def int32(array: NDArray[Any]) -> NDArray[Any]:
+    """The integers as some functions take them; those that int32 does not hold, as they are."""
+    narrow = array.astype(np.int32)
+    return narrow if (narrow == array).all() else array
 
 
 def formula_of(call: Call) -> Loss:
