@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from conformance import Call, Difference, Unsupported
@@ -27,6 +29,8 @@ ONE_SIZE = _said(
 )
 
 
+ONE_MORE = _said("cross_entropy", ":math:`[N_1, N_2, ..., N_k, 1]`, k >= 1.", checks=("invalid.rank_more_target",))
+NORMALISED = _said("cross_entropy", "and the sum of the labels for each sample should be 1.")
 WEIGHT_FOR_EACH = _said(
     "multi_label_soft_margin_loss", "weight: N-D Tensor, the shape is [N,1]", checks=("invalid.rank_more_weight",)
 )
@@ -72,13 +76,20 @@ def _nll(call: Call, loss: Loss) -> None:
 
 
 def _cross_entropy(call: Call, loss: Loss) -> None:
+    is_soft, smoothing = call.criterion == "soft_cross_entropy", call.parameters["label_smoothing"]
     if call.inputs["input"].ndim < 2:
         raise Unsupported("paddle.nn.functional.cross_entropy takes a batch")
-    loss.static["soft_label"] = call.criterion == "soft_cross_entropy"
-    moved = ("input", "label") if loss.static["soft_label"] else ("input",)
+    if "weight" in call.inputs and (is_soft or smoothing > 0):
+        raise Unsupported("paddle.nn.functional.cross_entropy has one weight for each example, if labels are soft or smoothed")
+    if not is_soft:
+        ignored = operator.index(call.parameters["ignore_index"])
+        if (ignored < 0 or smoothing > 0) and (call.inputs["target"] == ignored).any():
+            raise Unsupported("paddle.nn.functional.cross_entropy ignores no label below 0, and none if they are smoothed")
+    loss.static["soft_label"] = is_soft
+    moved = ("input", "label") if is_soft else ("input",)
     loss.arrays |= {name: np.moveaxis(loss.arrays[name], 1, -1) for name in moved if loss.arrays[name].ndim > 1}
     loss.classes_last = True
-    loss.ends_in_one = loss.static["soft_label"] or call.parameters["label_smoothing"] > 0
+    loss.ends_in_one = is_soft or smoothing > 0
 
 
 def _ctc(call: Call, loss: Loss) -> None:
@@ -135,6 +146,8 @@ FUNCTIONS = {
     "npair": Native("npair_loss", {"anchor": "anchor", "positive": "positive", "target": "labels"}, ("anchor", "positive"), _npair),
     "triplet_margin_with_distance": Native("triplet_margin_with_distance_loss", TRIPLET, tuple(TRIPLET), _distance),
     "cosine_similarity": Native("cosine_similarity", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine),
+    "cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, ONE_MORE),
+    "soft_cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, NORMALISED),
     "multilabel_soft_margin": Native("multi_label_soft_margin_loss", WEIGHED, differences=WEIGHT_FOR_EACH),
     "soft_margin": Native("soft_margin_loss", PAIR, ("input",)),
     "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _epsilon),
