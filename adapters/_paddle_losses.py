@@ -80,11 +80,15 @@ def _cross_entropy(call: Call, loss: Loss) -> None:
     if call.inputs["input"].ndim < 2:
         raise Unsupported("paddle.nn.functional.cross_entropy takes a batch")
     if "weight" in call.inputs and (is_soft or smoothing > 0):
-        raise Unsupported("paddle.nn.functional.cross_entropy has one weight for each example, if labels are soft or smoothed")
+        raise Unsupported(
+            "paddle.nn.functional.cross_entropy has one weight for each example, if labels are soft or smoothed"
+        )
     if not is_soft:
         ignored = operator.index(call.parameters["ignore_index"])
         if (ignored < 0 or smoothing > 0) and (call.inputs["target"] == ignored).any():
-            raise Unsupported("paddle.nn.functional.cross_entropy ignores no label below 0, and none if they are smoothed")
+            raise Unsupported(
+                "paddle.nn.functional.cross_entropy ignores no label below 0, and none if they are smoothed"
+            )
     loss.static["soft_label"] = is_soft
     moved = ("input", "label") if is_soft else ("input",)
     loss.arrays |= {name: np.moveaxis(loss.arrays[name], 1, -1) for name in moved if loss.arrays[name].ndim > 1}
@@ -123,7 +127,12 @@ PAIR = {"input": "input", "target": "label"}
 BOTH = ("input", "target")
 WEIGHED = {**PAIR, "weight": "weight"}
 LOGITS = {"input": "logit", "target": "label", "weight": "weight", "pos_weight": "pos_weight"}
-CTC = {"log_probs": "log_probs", "targets": "labels", "input_lengths": "input_lengths", "target_lengths": "label_lengths"}
+CTC = {
+    "log_probs": "log_probs",
+    "targets": "labels",
+    "input_lengths": "input_lengths",
+    "target_lengths": "label_lengths",
+}
 TRIPLET = {"anchor": "input", "positive": "positive", "negative": "negative"}
 VECTORS = {"input1": "input1", "input2": "input2", "target": "label"}
 RANKED = {"input1": "input", "input2": "other", "target": "label"}
@@ -143,7 +152,9 @@ FUNCTIONS = {
     "smooth_l1": Native("smooth_l1_loss", PAIR, add=_smooth_l1),
     "multi_margin": Native("multi_margin_loss", WEIGHED, ("input",), _rows),
     "multilabel_margin": Native("multi_label_margin_loss", PAIR, ("input",), _rows),
-    "npair": Native("npair_loss", {"anchor": "anchor", "positive": "positive", "target": "labels"}, ("anchor", "positive"), _npair),
+    "npair": Native(
+        "npair_loss", {"anchor": "anchor", "positive": "positive", "target": "labels"}, ("anchor", "positive"), _npair
+    ),
     "triplet_margin_with_distance": Native("triplet_margin_with_distance_loss", TRIPLET, tuple(TRIPLET), _distance),
     "cosine_similarity": Native("cosine_similarity", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine),
     "cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, ONE_MORE),

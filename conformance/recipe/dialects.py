@@ -129,8 +129,10 @@ MLX = Dialect(
     imports={"math": "import math", "mx": "import mlx.core as mx"},
     array="mx.array",
     words={
-        **_under("mx", "abs", "expm1", "log", "log1p", "sqrt", "maximum", "minimum", "isfinite", "stop_gradient"),
+        **_under("mx", "abs", "expm1", "log", "log1p", "sqrt", "isfinite", "stop_gradient"),
         "exp": "_exp({0})",
+        "maximum": "_maximum({0}, {1})",
+        "minimum": "-_maximum(-{0}, -{1})",
         "softplus": "_softplus({0})",  # nn.softplus has the digits of mx.exp
         "where": "_where({0}, {1}, {2})",
         "divide": "_divide({0}, {1})",

@@ -16,6 +16,11 @@ def _sigmoid(x):
     small = exp(where(x < 0, x, -x))
     return where(x < 0, small, 1) / (1 + small)
 ''',
+    "_maximum": '''
+def _maximum(x, y):
+    """The larger one. Where a slope is infinite, the frameworks' own sends 0 times it to the smaller one, which is NaN."""
+    return where(x > y, x, where(unequal(x, x), stop_gradient(x), y))
+''',
     "_softplus": '''
 def _softplus(x):
     """log(1 + exp(x)), of whose digits none is lost to the 1."""

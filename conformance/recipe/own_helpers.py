@@ -75,12 +75,6 @@ def _abs(x):
     """|x|. The derivative of paddle's own is x / |x|, which is NaN where x is infinite."""
     return where(x < 0, -x, x)
 ''',
-    "_maximum": '''
-def _maximum(x, y):
-    """The larger one. Where a slope is infinite, the derivative of paddle's own is inf times 0, which is NaN."""
-    x, y = _pair(x, y)
-    return paddle.where(x > y, x, paddle.where(paddle.isnan(x), x.detach(), y))
-''',
     "_equal": '''
 def _equal(x, y):
     """Whether x is y: paddle's == holds of numbers that are less than 1e-15 apart."""
