@@ -55,7 +55,7 @@ def _axis(call: Call, loss: Loss) -> None:
 
 def _classes(call: Call, loss: Loss) -> None:
     if (call.inputs["target"] == operator.index(call.parameters["ignore_index"])).any():
-        raise Unsupported(f"mlx.nn.losses.{loss.function} ignores no label")
+        raise Unsupported(f"{loss.title} ignores no label")
     _axis(call, loss)
 
 
@@ -139,7 +139,7 @@ def loss_of(call: Call) -> Loss:
     native = FUNCTIONS.get(call.criterion)
     if native is None:
         raise Unsupported(f"mlx has no function for {call.criterion}")
-    loss = native.loss(call)
+    loss = native.loss(call, "mlx.nn.losses")
     loss.static["reduction"] = call.parameters.get("reduction", "none")
     native.add(call, loss)
     return loss

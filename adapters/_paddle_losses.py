@@ -7,7 +7,7 @@ import operator
 import numpy as np
 
 from conformance import Call, Difference, Unsupported
-from conformance.adapter.losses import Loss, Native, int32
+from conformance.adapter.losses import Loss, Native
 
 DOCUMENTATION = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/functional"
 
@@ -38,12 +38,12 @@ WEIGHT_FOR_EACH = _said(
 
 def _positive(call: Call, loss: Loss, name: str) -> None:
     if call.parameters[name] == 0:
-        raise Unsupported(f"paddle.nn.functional.{loss.function} has no {name}=0")
+        raise Unsupported(f"{loss.title} has no {name}=0")
 
 
 def _batched(call: Call, loss: Loss) -> None:
     if call.inputs["target"].ndim == 0 and call.inputs[next(iter(call.inputs))].ndim == 1:
-        raise Unsupported(f"paddle.nn.functional.{loss.function} takes a batch")
+        raise Unsupported(f"{loss.title} takes a batch")
 
 
 def _float_labels(call: Call, loss: Loss) -> None:
@@ -67,44 +67,24 @@ def _smooth_l1(call: Call, loss: Loss) -> None:
 
 def _rows(call: Call, loss: Loss) -> None:
     if call.inputs[next(iter(call.inputs))].ndim != 2:
-        raise Unsupported(f"paddle.nn.functional.{loss.function} takes a batch of rows")
-
-
-def _nll(call: Call, loss: Loss) -> None:
-    if call.inputs["input"].ndim < 2:
-        raise Unsupported("paddle.nn.functional.nll_loss takes a batch")
+        raise Unsupported(f"{loss.title} takes a batch of rows")
 
 
 def _cross_entropy(call: Call, loss: Loss) -> None:
     is_soft, smoothing = call.criterion == "soft_cross_entropy", call.parameters["label_smoothing"]
     if call.inputs["input"].ndim < 2:
-        raise Unsupported("paddle.nn.functional.cross_entropy takes a batch")
+        raise Unsupported(f"{loss.title} takes a batch")
     if "weight" in call.inputs and (is_soft or smoothing > 0):
-        raise Unsupported(
-            "paddle.nn.functional.cross_entropy has one weight for each example, if labels are soft or smoothed"
-        )
+        raise Unsupported(f"{loss.title} has one weight for each example, if labels are soft or smoothed")
     if not is_soft:
         ignored = operator.index(call.parameters["ignore_index"])
         if (ignored < 0 or smoothing > 0) and (call.inputs["target"] == ignored).any():
-            raise Unsupported(
-                "paddle.nn.functional.cross_entropy ignores no label below 0, and none if they are smoothed"
-            )
+            raise Unsupported(f"{loss.title} ignores no label below 0, and none if they are smoothed")
     loss.static["soft_label"] = is_soft
     moved = ("input", "label") if is_soft else ("input",)
     loss.arrays |= {name: np.moveaxis(loss.arrays[name], 1, -1) for name in moved if loss.arrays[name].ndim > 1}
     loss.classes_last = True
     loss.ends_in_one = is_soft or smoothing > 0
-
-
-def _ctc(call: Call, loss: Loss) -> None:
-    if call.inputs["log_probs"].ndim != 3:
-        raise Unsupported("paddle.nn.functional.ctc_loss takes a batch")
-    loss.arrays["labels"] = int32(loss.arrays["labels"])
-
-
-def _sigmoid_focal(call: Call, loss: Loss) -> None:
-    loss.without(call, balanced=True)
-    del loss.static["balanced"]
 
 
 def _cosine(call: Call, loss: Loss) -> None:
@@ -127,20 +107,17 @@ PAIR = {"input": "input", "target": "label"}
 BOTH = ("input", "target")
 WEIGHED = {**PAIR, "weight": "weight"}
 LOGITS = {"input": "logit", "target": "label", "weight": "weight", "pos_weight": "pos_weight"}
-CTC = {
-    "log_probs": "log_probs",
-    "targets": "labels",
-    "input_lengths": "input_lengths",
-    "target_lengths": "label_lengths",
-}
 TRIPLET = {"anchor": "input", "positive": "positive", "negative": "negative"}
 VECTORS = {"input1": "input1", "input2": "input2", "target": "label"}
 RANKED = {"input1": "input", "input2": "other", "target": "label"}
+PAIRS = {"anchor": "anchor", "positive": "positive", "target": "labels"}
 VARIED = {**PAIR, "var": "variance"}
 FUNCTIONS = {
     "bce": Native("binary_cross_entropy", WEIGHED, ("input",)),
     "bce_with_logits": Native("binary_cross_entropy_with_logits", LOGITS, ("input",)),
     "cosine_embedding": Native("cosine_embedding_loss", VECTORS, ("input1", "input2"), _batched, ONE_LABEL),
+    "cosine_similarity": Native("cosine_similarity", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine),
+    "cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, ONE_MORE),
     "gaussian_nll": Native("gaussian_nll_loss", VARIED, tuple(VARIED), _epsilon, ONE_SIZE),
     "hinge_embedding": Native("hinge_embedding_loss", PAIR, ("input",), _float_labels),
     "huber": Native("smooth_l1_loss", PAIR),
@@ -148,20 +125,16 @@ FUNCTIONS = {
     "l1": Native("l1_loss", PAIR),
     "margin_ranking": Native("margin_ranking_loss", RANKED, ("input1", "input2"), _float_labels),
     "mse": Native("mse_loss", PAIR),
-    "poisson_nll": Native("poisson_nll_loss", PAIR, add=_poisson_nll),
-    "smooth_l1": Native("smooth_l1_loss", PAIR, add=_smooth_l1),
     "multi_margin": Native("multi_margin_loss", WEIGHED, ("input",), _rows),
     "multilabel_margin": Native("multi_label_margin_loss", PAIR, ("input",), _rows),
-    "npair": Native(
-        "npair_loss", {"anchor": "anchor", "positive": "positive", "target": "labels"}, ("anchor", "positive"), _npair
-    ),
-    "triplet_margin_with_distance": Native("triplet_margin_with_distance_loss", TRIPLET, tuple(TRIPLET), _distance),
-    "cosine_similarity": Native("cosine_similarity", {"input1": "x1", "input2": "x2"}, ("input1", "input2"), _cosine),
-    "cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, ONE_MORE),
-    "soft_cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, NORMALISED),
     "multilabel_soft_margin": Native("multi_label_soft_margin_loss", WEIGHED, differences=WEIGHT_FOR_EACH),
+    "npair": Native("npair_loss", PAIRS, ("anchor", "positive"), _npair),
+    "poisson_nll": Native("poisson_nll_loss", PAIR, add=_poisson_nll),
+    "smooth_l1": Native("smooth_l1_loss", PAIR, add=_smooth_l1),
+    "soft_cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, NORMALISED),
     "soft_margin": Native("soft_margin_loss", PAIR, ("input",)),
     "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _epsilon),
+    "triplet_margin_with_distance": Native("triplet_margin_with_distance_loss", TRIPLET, tuple(TRIPLET), _distance),
 }
 
 
@@ -170,7 +143,7 @@ def loss_of(call: Call) -> Loss:
     native = FUNCTIONS.get(call.criterion)
     if native is None:
         raise Unsupported(f"paddle has no function for {call.criterion}")
-    loss = native.loss(call)
+    loss = native.loss(call, "paddle.nn.functional")
     loss.static |= call.parameters
     native.add(call, loss)
     return loss

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from conformance import Call, Difference, Unsupported
+from conformance.adapter import losses
+from conformance.adapter.losses import Loss, int32
 
-Array = NDArray[Any]
 V1, BY_WEIGHT, BY_COUNT = "compat.v1.losses", "weighted_mean", "weighted_sum_over_batch_size"
 SPARSE = ("indices", "values", "dense_shape")  # of a tf.SparseTensor
 BROADCAST = Difference(
@@ -39,18 +37,6 @@ EPSILON = Difference(
 )
 
 
-@dataclass
-class Loss:
-    """A call of tensorflow: the function (a name: the one below `tf`), and its arguments by its own names."""
-
-    function: str | Callable[..., Any]
-    names: Mapping[str, str]  # of the spec's inputs
-    arrays: dict[str, Array]
-    reduction: str = "none"  # of the losses that it returns
-    static: dict[str, Any] = field(default_factory=dict)  # what `tf.function` bakes in
-    classes_last: bool = False
-
-
 def _huber(call: Call, loss: Loss) -> None:
     loss.arrays["delta"] = np.array(call.parameters["delta"], np.float32)  # that of v1 is computed in float32
 
@@ -68,7 +54,7 @@ def _bce_with_logits(call: Call, loss: Loss) -> None:
 
 
 def _cross_entropy(call: Call, loss: Loss) -> None:
-    _without(call, label_smoothing=0)
+    loss.without(call, label_smoothing=0)
     if (loss.arrays["labels"] == operator.index(call.parameters["ignore_index"])).any():
         raise Unsupported(f"tf.{loss.function} ignores no label")
     if loss.arrays["logits"].ndim > 1:
@@ -76,12 +62,12 @@ def _cross_entropy(call: Call, loss: Loss) -> None:
 
 
 def _poisson_nll(call: Call, loss: Loss) -> None:
-    _without(call, log_input=True)
+    loss.without(call, log_input=True)
     loss.static["compute_full_loss"] = call.parameters["full"]
 
 
 def _ctc(call: Call, loss: Loss) -> None:
-    _without(call, zero_infinity=False)
+    loss.without(call, zero_infinity=False)
     if call.parameters["reduction"] == "mean":
         raise Unsupported("tf.nn.ctc_loss divides by no length, and the mean is one of losses over their lengths")
     labels, lengths = loss.arrays.pop("labels"), loss.arrays.pop("label_length")
@@ -90,28 +76,17 @@ def _ctc(call: Call, loss: Loss) -> None:
     if lengths.shape != labels.shape[:1] or ((lengths < 0) | (lengths > labels.shape[1])).any():
         raise Unsupported("the labels of tf.nn.ctc_loss, a tf.SparseTensor, are as many as there are")
     there = np.arange(labels.shape[1]) < lengths[:, None]
-    loss.arrays["logit_length"] = _int32(loss.arrays["logit_length"])
-    sparse = np.argwhere(there), _int32(labels[there]), np.array(labels.shape)
+    loss.arrays["logit_length"] = int32(loss.arrays["logit_length"])
+    sparse = np.argwhere(there), int32(labels[there]), np.array(labels.shape)
     loss.arrays |= dict(zip(SPARSE, sparse, strict=True))
     loss.static |= {"blank_index": call.parameters["blank"], "label_length": None}
 
 
-def _int32(array: Array) -> Array:
-    """The integers as ctc_loss takes them; those that int32 does not hold, as they are."""
-    narrow = array.astype(np.int32)
-    return narrow if (narrow == array).all() else array
-
-
 @dataclass(frozen=True)
-class Native:
-    """A function of tensorflow: its names for the inputs, those it differentiates, and what else a call of it takes."""
+class Native(losses.Native):
+    """A function of tensorflow."""
 
-    function: str
-    names: dict[str, str]
-    gradients: tuple[str, ...] = ("input", "target")
-    add: Callable[[Call, Loss], None] = lambda call, loss: None
     mean: str = ""  # what v1 calls the spec's; "" where the caller reduces
-    differences: tuple[Difference, ...] = ()
 
 
 PAIR = {"input": "predictions", "target": "labels", "weight": "weights"}
@@ -135,20 +110,12 @@ def loss_of(call: Call) -> Loss:
     native, reduction = FUNCTIONS.get(call.criterion), call.parameters.get("reduction", "none")
     if native is None:
         raise Unsupported(f"tensorflow has no function for {call.criterion}")
-    if extra := call.inputs.keys() - native.names.keys():
-        raise Unsupported(f"tf.{native.function} takes no {' and no '.join(sorted(extra))}")
+    loss = native.loss(call, "tf")
     if not native.mean and reduction not in ("none", "sum", "mean"):
         raise Unsupported(f"tensorflow has no reduction {reduction!r}")
-    arrays = {native.names[name]: array for name, array in call.inputs.items()}
-    loss = Loss(native.function, native.names, arrays, reduction)
     if native.mean:
         loss.static["reduction"] = {"sum": "weighted_sum", "mean": native.mean}.get(reduction, reduction)
-        loss.reduction = "none"
+    else:
+        loss.reduction = reduction
     native.add(call, loss)
     return loss
-
-
-def _without(call: Call, **plain: Any) -> None:
-    for name, value in plain.items():
-        if call.parameters[name] != value:
-            raise Unsupported(f"tf.{FUNCTIONS[call.criterion].function} has no {name}")

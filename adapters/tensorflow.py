@@ -19,10 +19,10 @@ import numpy as np
 import tensorflow as tf
 
 from conformance import Binding, Call, Environment, Output, Unsupported, cpu_features
-from conformance.adapter.formula import function_of
+from conformance.adapter.losses import formula_of
 from conformance.adapter.traces import Traces
 
-from ._tensorflow_losses import FUNCTIONS, SPARSE, Loss, loss_of
+from ._tensorflow_losses import FUNCTIONS, SPARSE, loss_of
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRACED = ("compiled", "xla")
@@ -84,7 +84,7 @@ class Adapter:
         """Value, and gradients of its sum, of one case."""
         if call.device not in self._devices or call.mode not in MODES:
             raise Unsupported(f"tensorflow runs {', '.join(MODES)}, on {' and '.join(self._devices)} here")
-        loss = _formula(call) if call.mode == "formula" else loss_of(call)
+        loss = formula_of(call) if call.mode == "formula" else loss_of(call)
         wrt = tuple(loss.names[name] for name in call.wrt)
         fixed: tuple[Any, ...] = loss.function, loss.reduction, wrt, *loss.static.items()
         seeds = [] if call.cotangent is None else [call.cotangent]
@@ -118,11 +118,6 @@ def _refusal(error: Any) -> str:
     if missing := NOT_IN_XLA.search(error.message):
         return missing[0]  # around it are names of functions, numbered in this process
     return error.message.partition("\n")[0] if any(refusal in str(error) for refusal in REFUSALS) else ""
-
-
-def _formula(call: Call) -> Loss:
-    names = {name: name for name in call.inputs}
-    return Loss(function_of(call), names, dict(call.inputs), static=dict(call.parameters))
 
 
 def _answer(

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
-from conformance import Call
+from conformance import Adapter, Call
 from conformance.cases.case import in_dtype
+from conformance.spec import load_specs, specs_folder
+from conformance.suite.edges import applies, edge_case
+from conformance.suite.formula import in_mode
 
 
 def call_of(criterion: str, inputs: dict[str, Any], dtype: str = "float64", **more: Any) -> Call:
     """A call without a reduction, unless `parameters` names one; floating inputs are rounded to the dtype."""
     arrays = {name: np.asarray(array) for name, array in inputs.items()}
     return Call(criterion, in_dtype(arrays, dtype), {"reduction": "none", **more.pop("parameters", {})}, dtype, **more)
+
+
+def formula_edges() -> Iterator[Any]:
+    """The edge cases that the mathematics decides, as parameters of a test: spec and edge."""
+    for name, spec in load_specs([specs_folder()]).items():
+        for edge in spec.edge_cases:
+            if edge.error is None and edge.level == "required" and applies(edge, spec, "float64"):
+                yield pytest.param(spec, edge, id=f"{name}-{edge.id}")
+
+
+def check_formula(adapter: Adapter, spec: Any, edge: Any) -> None:
+    """Whether the printed code of a formula, run by an adapter, meets an edge case of its spec in float64."""
+    case, wrt = edge_case(edge, spec, "float64"), tuple(edge.gradient)
+    call = Call(spec.name, dict(case.inputs), case.parameters, "float64", mode="formula", wrt=wrt)
+    output = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
+    if edge.value is not None:
+        np.testing.assert_allclose(output.value, np.array(edge.value, float), rtol=1e-13, atol=1e-15)
+    for name in wrt:
+        np.testing.assert_allclose(output.gradients[name], np.array(edge.gradient[name], float), rtol=1e-13, atol=1e-15)
 
 
 def is_imported_unasked(framework: str) -> bool:

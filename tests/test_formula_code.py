@@ -6,7 +6,6 @@ import ast
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,12 @@ from conformance.recipe import DIALECTS, Unprintable, recipe
 from conformance.recipe.contexts import Contexts
 from conformance.reference.evaluate import evaluate_stack
 from conformance.spec import load_specs, spec_for, specs_folder
-from conformance.suite.edges import applies, edge_case
+from conformance.suite.edges import edge_case
 from conformance.suite.formula import in_mode
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.verdict.entries import Entry
+from tests.calls import formula_edges
 
 SPECS = load_specs([specs_folder()])
 
@@ -42,13 +42,13 @@ def test_every_formula_is_printed_in_every_dialect(criterion: Any, dialect: Any)
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     # max is Python's of two numbers; every other neutral word has been said in the framework's words
     assert not (called & neutral) - {"max", "sum", "abs", "min"}
-    assert called <= defined | {"max", "min", "abs", "range", "ValueError", "len"}
+    assert called <= defined | {"max", "min", "abs", "range", "ValueError", "len", "isinstance", "tuple"}
 
 
 def test_printing_needs_no_framework(capsys: Any) -> None:
     code = (
         "import sys; from conformance.cli import main; main(['show', 'cross_entropy', '--as', 'jax']);"
-        "assert not {'jax', 'torch', 'tensorflow'} & set(sys.modules)"
+        "assert not {'jax', 'torch', 'tensorflow', 'mlx', 'paddle'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -60,15 +60,41 @@ def test_an_unknown_dialect_is_told(capsys: Any) -> None:
     assert "did you mean 'torch'" in capsys.readouterr().err
 
 
-def edges() -> Iterator[Any]:
-    """The edge cases that the mathematics decides."""
-    for name, spec in SPECS.items():
-        for edge in spec.edge_cases:
-            if edge.error is None and edge.level == "required" and applies(edge, spec, "float64"):
-                yield pytest.param(spec, edge, id=f"{name}-{edge.id}")
+@pytest.mark.parametrize(
+    ("dialect", "criterion", "lines"),
+    [
+        ("paddle", "ranking_softmax", ["taken = _equal(gain, 0)", "return (x <= y) & (x >= y)"]),
+        ("torch", "ranking_softmax", ["taken = gain == 0"]),
+        ("paddle", "cross_entropy", ["taken = kept & paddle.to_tensor(label_smoothing > 0)"]),
+        ("mlx", "cross_entropy", ["kept = target != ignore_index", "w = _where(kept, ", "@_choice.vjp", "@_exp.vjp"]),
+        ("jax", "cross_entropy", ["taken = kept & (label_smoothing > 0)"]),
+        ("paddle", "squared_hinge", ["loss = _power(_maximum(1 - lead, 0), 2)"]),
+        ("torch", "squared_hinge", ["loss = torch.clamp(1 - lead, min=0) ** 2"]),
+        ("mlx", "gaussian_nll", ["_divide((input - target) ** 2, v)", "slope = cotangent / primals[1]"]),
+    ],
+)
+def test_what_a_framework_has_not_right_is_said_by_a_helper(dialect: Any, criterion: Any, lines: Any) -> None:
+    """And only in that framework: an equality of floats, a power, a quotient, a branch."""
+    code = recipe(SPECS[criterion], DIALECTS[dialect])
+    assert [line for line in lines if line not in code] == []
 
 
-@pytest.mark.parametrize(("spec", "edge"), list(edges()))
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_helper_calls_what_it_stands_for(dialect: Any) -> None:
+    """`exp` within mlx's `_exp` would be `_exp` again."""
+    found = DIALECTS[dialect]
+    for criterion in SPECS:
+        for node in ast.parse(recipe(SPECS[criterion], found)).body:
+            if isinstance(node, ast.FunctionDef) and node.name in found.helpers:
+                called = {
+                    item.func.id
+                    for item in ast.walk(node)
+                    if isinstance(item, ast.Call) and isinstance(item.func, ast.Name)
+                }
+                assert node.name not in called
+
+
+@pytest.mark.parametrize(("spec", "edge"), list(formula_edges()))
 def test_printed_code_meets_every_edge_case(spec: Any, edge: Any) -> None:
     """As a user runs it: the text, a namespace, a call by name."""
     torch = pytest.importorskip("torch")

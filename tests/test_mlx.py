@@ -11,7 +11,9 @@ import pytest
 from conformance import Adapter, Unsupported, load_adapter
 from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES
-from tests.calls import call_of, is_imported_unasked
+from conformance.recipe import DIALECTS, recipe
+from conformance.spec import spec_for
+from tests.calls import call_of, check_formula, formula_edges, is_imported_unasked
 
 RNG = np.random.Generator(np.random.Philox(0))
 SCORES = RNG.uniform(-4, 4, (3, 4))
@@ -30,6 +32,7 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert isinstance(adapter, Adapter)
     assert list(environment.versions) == ["mlx"]
     assert environment.modes == ("eager", "formula")
+    assert environment.dialect == "mlx"
     assert environment.cotangents
     assert environment.details["flush denormal"] == str(environment.flushes_subnormals).lower()
 
@@ -122,6 +125,59 @@ def test_a_variance_for_each_element_is_taken_whatever_the_shape(adapter: Adapte
 def test_shapes_that_do_not_fit_are_mlx_s_to_refuse(adapter: Adapter) -> None:
     with pytest.raises(ValueError, match="does not match"):
         adapter.run(call_of("mse", {"input": [1.0, 2.0], "target": [1.0]}))
+
+
+@pytest.mark.parametrize(("spec", "edge"), list(formula_edges()))
+def test_printed_code_meets_every_edge_case(adapter: Adapter, spec: Any, edge: Any) -> None:
+    check_formula(adapter, spec, edge)
+
+
+def printed(helper: str, criterion: str = "kl_div") -> Any:
+    """A helper of the printed code, run as it is printed."""
+    namespace: dict[str, Any] = {}
+    exec(recipe(spec_for(criterion), DIALECTS["mlx"]), namespace)
+    return namespace[helper]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_printed_exp_has_all_digits_and_its_own_slope(adapter: Adapter, dtype: str) -> None:
+    import mlx.core as mx
+
+    low, high = (-103.0, 88.7) if dtype == "float32" else (-745.0, 709.7)
+    x = np.concatenate([np.linspace(low, high, 1001), [0.0, -np.inf, np.inf, np.nan]]).astype(dtype)
+    with mx.stream(mx.cpu):
+        given = mx.array(x, getattr(mx, dtype))
+        (value,), (slope,) = mx.vjp(printed("_exp"), [given], [mx.ones_like(given)])
+        value, slope = np.array(value), np.array(slope)
+    expected = np.exp(x.astype(np.longdouble))
+    info = np.finfo(dtype)
+    np.testing.assert_allclose(
+        value, expected.astype(dtype), rtol=4 * float(info.eps), atol=2 * float(info.smallest_subnormal)
+    )
+    np.testing.assert_array_equal(slope, value)
+
+
+def test_the_printed_where_sends_nothing_to_the_branch_that_is_not_taken(adapter: Adapter) -> None:
+    import mlx.core as mx
+
+    with mx.stream(mx.cpu):
+        taken, x = mx.array([True, False]), mx.array([2.0, 3.0])
+        infinite = [mx.array([mx.inf, mx.inf])]
+        (own,) = mx.vjp(lambda x: mx.where(taken, x, 1), [x], infinite)[1]
+        (ours,) = mx.vjp(lambda x: printed("_where")(taken, x, 1), [x], infinite)[1]
+    assert np.isnan(own.tolist()[1])
+    assert ours.tolist() == [np.inf, 0]
+
+
+def test_the_printed_quotient_squares_nothing(adapter: Adapter) -> None:
+    import mlx.core as mx
+
+    with mx.stream(mx.cpu):
+        given = [mx.array([2.0**80]), mx.array([2.0**80])]
+        own = mx.vjp(lambda x, y: x / y, given, [mx.ones((1,))])[1]
+        ours = mx.vjp(printed("_divide", "gaussian_nll"), given, [mx.ones((1,))])[1]
+    assert own[1].tolist() != [-(2.0**-80)]
+    assert [item.tolist() for item in ours] == [[2.0**-80], [-(2.0**-80)]]
 
 
 def test_nothing_of_mlx_is_imported_before_it_is_asked_for() -> None:

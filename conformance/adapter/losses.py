@@ -24,6 +24,12 @@ class Loss:
     static: dict[str, Any] = field(default_factory=dict)  # arguments that are no arrays
     classes_last: bool = False
     ends_in_one: bool = False  # the value has an axis of size 1 behind its own
+    home: str = ""  # of the function, such as `torch.nn.functional`
+
+    @property
+    def title(self) -> str:
+        """The function's whole name."""
+        return f"{self.home}.{self.function}"
 
     def without(self, call: Call, **plain: Any) -> None:
         """Refuses a call whose parameters are not these, the only ones that the function knows.
@@ -33,7 +39,7 @@ class Loss:
         """
         for name, value in plain.items():
             if call.parameters[name] != value:
-                raise Unsupported(f"{self.function} has no {name}={call.parameters[name]!r}")
+                raise Unsupported(f"{self.title} has no {name}={call.parameters[name]!r}")
 
 
 @dataclass(frozen=True)
@@ -46,15 +52,17 @@ class Native:
     add: Callable[[Call, Loss], None] = lambda call, loss: None
     differences: tuple[Difference, ...] = ()
 
-    def loss(self, call: Call) -> Loss:
+    def loss(self, call: Call, home: str) -> Loss:
         """The function, called with the inputs of a call.
 
         Raises:
             Unsupported: it does not take one of them.
         """
+        arrays = {self.names[name]: array for name, array in call.inputs.items() if name in self.names}
+        found = Loss(self.function, self.names, arrays, home=home)
         if extra := call.inputs.keys() - self.names.keys():
-            raise Unsupported(f"{self.function} takes no {' and no '.join(sorted(extra))}")
-        return Loss(self.function, self.names, {self.names[name]: array for name, array in call.inputs.items()})
+            raise Unsupported(f"{found.title} takes no {' and no '.join(sorted(extra))}")
+        return found
 
 
 def int32(array: NDArray[Any]) -> NDArray[Any]:

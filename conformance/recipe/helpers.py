@@ -18,7 +18,7 @@ def _sigmoid(x):
 ''',
     "_maximum": '''
 def _maximum(x, y):
-    """The larger one. Where a slope is infinite, the frameworks' own sends 0 times it to the smaller one, which is NaN."""
+    """The larger one. To the smaller one, some frameworks' own sends 0 times the slope: NaN where that is infinite."""
     return where(x > y, x, where(unequal(x, x), stop_gradient(x), y))
 ''',
     "_softplus": '''
