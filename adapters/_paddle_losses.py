@@ -87,6 +87,16 @@ def _cross_entropy(call: Call, loss: Loss) -> None:
     loss.ends_in_one = is_soft or smoothing > 0
 
 
+def _nll(call: Call, loss: Loss) -> None:
+    if call.inputs["input"].ndim < 2:
+        raise Unsupported(f"{loss.title} takes a batch")
+    is_ignored = call.inputs["target"] == operator.index(call.parameters["ignore_index"])
+    if call.parameters["reduction"] != "none" and is_ignored.any():
+        raise Unsupported(f"{loss.title} writes beyond its output for each ignored label, unless the reduction is none")
+    if loss.arrays["label"].dtype.kind in "iu":
+        loss.arrays["label"] = loss.arrays["label"].astype(np.int64)
+
+
 def _cosine(call: Call, loss: Loss) -> None:
     loss.without(call, negative=False)
     loss.static |= {"axis": -1}
@@ -128,6 +138,8 @@ FUNCTIONS = {
     "multi_margin": Native("multi_margin_loss", WEIGHED, ("input",), _rows),
     "multilabel_margin": Native("multi_label_margin_loss", PAIR, ("input",), _rows),
     "multilabel_soft_margin": Native("multi_label_soft_margin_loss", WEIGHED, differences=WEIGHT_FOR_EACH),
+    "nll": Native("nll_loss", WEIGHED, ("input",), _nll),
+    "nll_2d": Native("nll_loss", WEIGHED, ("input",), _nll),
     "npair": Native("npair_loss", PAIRS, ("anchor", "positive"), _npair),
     "poisson_nll": Native("poisson_nll_loss", PAIR, add=_poisson_nll),
     "smooth_l1": Native("smooth_l1_loss", PAIR, add=_smooth_l1),

@@ -156,7 +156,7 @@ def test_the_printed_log_has_a_slope_where_1_over_x_overflows(adapter: Adapter) 
             {"anchor": [1.0], "positive": [1.0], "negative": [1.0]},
             {"distance": "cosine", "eps": 1e-6, "margin": 1, "swap": False},
         ),
-        ("nll", {}, {}),
+        ("nll", {"input": [[0.0]], "target": [-100]}, {"ignore_index": -100, "reduction": "sum"}),
         ("ctc", {}, {}),
     ],
 )
