@@ -97,6 +97,11 @@ def _nll(call: Call, loss: Loss) -> None:
         loss.arrays["label"] = loss.arrays["label"].astype(np.int64)
 
 
+def _sigmoid_focal(call: Call, loss: Loss) -> None:
+    loss.without(call, balanced=True)
+    del loss.static["balanced"]
+
+
 def _cosine(call: Call, loss: Loss) -> None:
     loss.without(call, negative=False)
     loss.static |= {"axis": -1}
@@ -142,6 +147,7 @@ FUNCTIONS = {
     "nll_2d": Native("nll_loss", WEIGHED, ("input",), _nll),
     "npair": Native("npair_loss", PAIRS, ("anchor", "positive"), _npair),
     "poisson_nll": Native("poisson_nll_loss", PAIR, add=_poisson_nll),
+    "sigmoid_focal": Native("sigmoid_focal_loss", {"input": "logit", "target": "label"}, ("input",), _sigmoid_focal),
     "smooth_l1": Native("smooth_l1_loss", PAIR, add=_smooth_l1),
     "soft_cross_entropy": Native("cross_entropy", WEIGHED, ("input",), _cross_entropy, NORMALISED),
     "soft_margin": Native("soft_margin_loss", PAIR, ("input",)),

@@ -95,7 +95,7 @@ def _exp(x):
     "_log": '''
 def _log(x):
     """log(x). The derivative of paddle's own is a product with 1 / x, which overflows where x is very small."""
-    low = x < 1e-30
+    low = x < 4 * paddle.finfo(x.dtype).tiny
     larger = paddle.multiply(*_pair(where(low, x, 1), 2.0**64))
     return where(low, paddle.log(larger) - 64 * math.log(2), paddle.log(where(low, 1, x)))
 ''',
