@@ -125,6 +125,17 @@ def test_numbers_keep_their_digits_and_small_differences_differ(adapter: Adapter
     assert [item.item() for item in printed("_pair", "triplet_margin")(three, 0.1)] == [3, 0.1]
 
 
+def test_the_printed_expm1_has_the_slope_of_exp(adapter: Adapter) -> None:
+    import paddle
+
+    x = np.array([-9.0, -1.0, -0.5, 0.0, 0.5, 1.0, 9.0, -np.inf], np.float32)
+    given = paddle.to_tensor(x, stop_gradient=False)
+    value = printed("_expm1", "generalised_kl")(given)
+    (slope,) = paddle.grad([value.sum()], [given])
+    np.testing.assert_allclose(value.numpy(), np.expm1(x.astype(float)), rtol=4e-7)
+    np.testing.assert_allclose(slope.numpy(), np.exp(x.astype(float)), rtol=4e-7)
+
+
 def test_the_printed_log_has_a_slope_where_1_over_x_overflows(adapter: Adapter) -> None:
     import paddle
 

@@ -170,9 +170,10 @@ PADDLE = Dialect(
     imports={"math": "import math", "paddle": "import paddle"},
     array="paddle.Tensor",
     words={
-        **_under("paddle", "expm1", "log1p", "isfinite"),
+        **_under("paddle", "log1p", "isfinite"),
         "abs": "_abs({0})",
         "exp": "_exp({0})",
+        "expm1": "_expm1({0})",
         "log": "_log({0})",
         "equal": "_equal({0}, {1})",
         "unequal": "~_equal({0}, {1})",

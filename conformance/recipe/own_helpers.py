@@ -92,6 +92,12 @@ def _exp(x):
     half = paddle.exp(where(low, x, 0) / 2)
     return where(low, half * half, paddle.exp(where(low, 0, x)))
 ''',
+    "_expm1": '''
+def _expm1(x):
+    """exp(x) - 1. The derivative of paddle's own is that plus 1, in which the digits of exp(x) are lost below -1."""
+    near = (x > -1) & (x < 1)
+    return where(near, paddle.expm1(where(near, x, 0)), exp(x) - 1)
+''',
     "_log": '''
 def _log(x):
     """log(x). The derivative of paddle's own is a product with 1 / x, which overflows where x is very small."""
