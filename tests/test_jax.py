@@ -240,6 +240,15 @@ def test_a_branch_that_is_not_taken_poisons_no_gradient(adapter: Adapter, criter
     ).any()
 
 
+def test_a_softplus_keeps_the_digits_of_its_slope(adapter: Adapter) -> None:
+    """jax.nn.softplus's own is off by up to 32 ulp; at 0, both sides of the absolute value meet in the middle."""
+    x = np.array([-800.0, -36.5, -29.25, 0.0, 29.25, 800.0, np.inf])
+    labels = np.full(x.shape, -1)  # soft_margin is then softplus
+    found = formula_of(adapter, "soft_margin", {"input": x, "target": labels}, ("input",), reduction="none")
+    small = np.exp(-abs(x))
+    np.testing.assert_allclose(found.gradients["input"], np.where(x < 0, small, 1) / (1 + small), rtol=4e-16)
+
+
 def test_a_formula_s_numbers_are_compiled_in(adapter: Adapter) -> None:
     """They are Python's, and checked before anything is traced; the same ones are compiled once."""
     seconds = []

@@ -16,6 +16,12 @@ def _sigmoid(x):
     small = exp(where(x < 0, x, -x))
     return where(x < 0, small, 1) / (1 + small)
 ''',
+    "_softplus": '''
+def _softplus(x):
+    """log(1 + exp(x)). jax's own has the slope exp(x - softplus(x)): what is left of a difference of near numbers."""
+    small = exp(where(x < 0, x, -x))
+    return where(x < 0, 0, x) + log1p(small)
+''',
     "_xlogy": '''
 def _xlogy(x, y):
     """x log y, which is 0 where x is 0."""
