@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import Call, Unsupported, load_adapter
+from conformance import Binding, Call, Environment, Unsupported, load_adapter
 from conformance.adapter.formula import function_of
 from conformance.cases.case import Stack
 from conformance.cli import main
@@ -25,6 +25,7 @@ from conformance.suite.edges import edge_case
 from conformance.suite.formula import in_mode
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
+from conformance.suite.run import judge_cell
 from conformance.verdict.entries import Entry
 from tests.calls import formula_edges
 
@@ -247,6 +248,37 @@ def test_formula_cells_are_planned_where_there_is_no_function_or_where_asked() -
     plain.frameworks["torch"].adapter._functions["huber"] = None  # type: ignore[attr-defined]
     again = make_plan(options, lambda name, specs: plain.frameworks["torch"].adapter)
     assert {cell.mode for cell in again.cells if cell.criterion == "huber"} == {"eager", "formula"}
+
+
+class Compiling:
+    """The embedded formulas, said to be compiled; and the numbers that came."""
+
+    name = "mine"
+
+    def __init__(self, mode: str) -> None:
+        self.mode, self.deltas, self._numpy = mode, set[float](), load_adapter("numpy")
+
+    def environment(self) -> Environment:
+        return Environment({"mine": "1.0"}, modes=(self.mode,), compiles=(self.mode,), dialect="jax")
+
+    def binding(self, criterion: str) -> Binding | None:
+        return self._numpy.binding(criterion)
+
+    def run(self, call: Call) -> Any:
+        self.deltas.add(call.parameters["delta"])
+        return self._numpy.run(dataclasses.replace(call, mode="formula"))
+
+
+@pytest.mark.parametrize("mode", ["compiled", "formula"])
+def test_a_compiled_formula_is_given_no_number_that_is_drawn(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers are constants: each would be compiled."""
+    monkeypatch.setattr("conformance.suite.run._named", lambda judge, seed: [])
+    options = Options(frameworks=("mine",), criteria=("huber",), dtypes=("float64",), modes=(mode,), effort="quick")
+    adapter = Compiling(mode)
+    plan = make_plan(options, lambda name, specs: adapter)
+    judge_cell(plan, plan.cells[0])
+    drawn = adapter.deltas - set(SPECS["huber"].params["delta"].levels)
+    assert (drawn == set()) == (mode == "formula")
 
 
 def test_what_is_known_of_a_function_is_not_known_of_its_formula() -> None:

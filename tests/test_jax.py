@@ -1,4 +1,4 @@
-"""The jax adapter: optax's own answers, eager and compiled; and few shapes where each is compiled."""
+"""The jax adapter: optax's answers, eager and compiled; compiled formulas; and few shapes where each is compiled."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
-from conformance.cases.case import DTYPES, in_dtype
+from conformance.cases.case import DTYPES, Stack, in_dtype
+from conformance.reference.evaluate import evaluate_stack
+from conformance.spec import spec_for
+from conformance.suite.edges import edge_case
+from conformance.suite.formula import code_for
 from tests.calls import is_imported_unasked
+from tests.test_formula_code import POISON
 
 RNG = np.random.Generator(np.random.Philox(0))
 MODES = ("eager", "compiled")
@@ -70,7 +75,9 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert isinstance(adapter, Adapter)
     assert list(environment.versions) == ["optax", "jax", "jaxlib"]
     assert environment.devices[0] == "cpu"
-    assert environment.modes == environment.compiles == MODES
+    assert environment.modes == environment.compiles == (*MODES, "formula")
+    assert environment.costly == ()
+    assert environment.dialect == "jax"
     assert environment.cotangents
     assert environment.details["flush denormal"] in {
         f"eager {one}, compiled {other}" for one in ("true", "false") for other in ("true", "false")
@@ -202,6 +209,66 @@ def test_one_shape_is_compiled_once_whatever_the_numbers(adapter: Adapter) -> No
         )
         seconds.append(adapter.compiling - before)  # type: ignore[attr-defined]
     assert seconds[1:] == [0.0, 0.0]
+
+
+def formula_of(adapter: Adapter, criterion: str, inputs: Arrays, wrt: tuple[str, ...], **parameters: Any) -> Any:
+    """The formula's answer in float64; parameters that are left out take their defaults."""
+    spec = spec_for(criterion)
+    given = {name: item.default for name, item in spec.params.items()} | parameters
+    code = code_for(spec, "jax")
+    return adapter.run(Call(criterion, inputs, given, "float64", mode="formula", wrt=wrt, code=code))
+
+
+@pytest.mark.parametrize("criterion", ["soft_margin", "cross_entropy", "multilabel_margin", "ctc", "nll_2d", "circle"])
+def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) -> None:
+    spec = spec_for(criterion)
+    edge = next(e for e in spec.edge_cases if e.gradient and e.level == "required" and e.error is None)
+    case, wrt = edge_case(edge, spec, "float64"), tuple(edge.gradient)
+    output = formula_of(adapter, criterion, dict(case.inputs), wrt, **case.parameters)
+    numbers = evaluate_stack(spec, Stack.of(case), wrt)
+    for name, got in {"value": output.value, **output.gradients}.items():
+        assert got.dtype == np.float64
+        np.testing.assert_allclose(got, numbers[name].high[0], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("criterion", POISON)
+def test_a_branch_that_is_not_taken_poisons_no_gradient(adapter: Adapter, criterion: str) -> None:
+    inputs, parameters, by = POISON[criterion]
+    arrays = {name: np.array(value) for name, value in inputs.items()}
+    assert not np.isnan(
+        formula_of(adapter, criterion, arrays, (by,), **parameters, reduction="sum").gradients[by]
+    ).any()
+
+
+def test_a_softplus_keeps_the_digits_of_its_slope(adapter: Adapter) -> None:
+    """jax.nn.softplus's own is off by up to 32 ulp; at 0, both sides of the absolute value meet in the middle."""
+    x = np.array([-800.0, -36.5, -29.25, 0.0, 29.25, 800.0, np.inf])
+    labels = np.full(x.shape, -1)  # soft_margin is then softplus
+    found = formula_of(adapter, "soft_margin", {"input": x, "target": labels}, ("input",), reduction="none")
+    small = np.exp(-abs(x))
+    np.testing.assert_allclose(found.gradients["input"], np.where(x < 0, small, 1) / (1 + small), rtol=4e-16)
+
+
+def test_a_formula_s_numbers_are_compiled_in(adapter: Adapter) -> None:
+    """They are Python's, and checked before anything is traced; the same ones are compiled once."""
+    seconds = []
+    for delta in (0.25, 0.5, 0.5):
+        before = adapter.compiling  # type: ignore[attr-defined]
+        found = formula_of(adapter, "huber", dict(PAIR), ("input",), delta=delta, reduction="none")
+        error = PAIR["input"] - PAIR["target"]
+        np.testing.assert_allclose(found.gradients["input"], np.clip(error, -delta, delta), rtol=1e-15)
+        seconds.append(adapter.compiling - before)  # type: ignore[attr-defined]
+    assert min(seconds[:2]) > 0
+    assert seconds[2] == 0
+    with pytest.raises(ValueError, match="delta is out of its domain"):
+        formula_of(adapter, "huber", dict(PAIR), (), delta=-1)
+
+
+def test_a_call_without_code_has_no_formula(adapter: Adapter) -> None:
+    with pytest.raises(Unsupported, match="has no code for this framework"):
+        adapter.run(call_of(adapter, "huber", mode="formula"))
+    with pytest.raises(Unsupported, match="jax runs eager, compiled, formula, on cpu"):
+        adapter.run(call_of(adapter, "huber", mode="graph"))
 
 
 def test_compiled_code_is_let_go_before_memory_maps_run_out(adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:

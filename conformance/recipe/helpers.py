@@ -23,7 +23,7 @@ def _maximum(x, y):
 ''',
     "_softplus": '''
 def _softplus(x):
-    """log(1 + exp(x)), of whose digits none is lost to the 1."""
+    """log(1 + exp(x)), of whose digits none is lost to the 1, nor of its slope's to a difference of near numbers."""
     return where(x < 0, 0, x) + log1p(exp(where(x < 0, x, -x)))
 ''',
     "_xlogy": '''

@@ -77,7 +77,7 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
         judge.together = Together(spec, stacks)
 
     environment, effort, seed = framework.environment, plan.options.effort, plan.options.seed
-    traces = cell.mode not in environment.costly
+    traces = cell.mode not in environment.costly and not is_recipe(cell.mode, environment)
     few = few_for(spec, cell.dtype, effort, traces=traces) if cell.mode in environment.compiles else None
     drawn = for_each_stack(spec, cell.dtype, effort, seed, judged, few, expect)
     is_short = _is_short(plan, cell)
