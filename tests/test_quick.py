@@ -127,7 +127,7 @@ def test_forms_widen_the_sound_budget_alike() -> None:
         spec = spec_for("bce_with_logits")
         wrt = tuple(name for name in spec.differentiable if name in stack.inputs)
         evaluation = Evaluation(spec, stack, wrt, quickly=True)
-        first, then = evaluation.numbers(forms=False), evaluation.numbers()
+        first, then = evaluation.numbers(excuses=False), evaluation.numbers()
         whole = Evaluation(spec, stack, wrt).numbers()
         for name, n in whole.items():
             assert (then[name].sound >= first[name].sound).all()

@@ -48,8 +48,8 @@ def test_numbers_are_those_of_each_stack_alone(criterion: str, dtype: str) -> No
             continue
         shared += 1
         alone = Evaluation(spec, stack, wrt, quickly=True)
-        for forms in (False, True):
-            same(share.numbers(forms=forms), alone.numbers(forms=forms))
+        for excuses in (False, True):
+            same(share.numbers(excuses=excuses), alone.numbers(excuses=excuses))
     assert (shared > 1) is not bool(spec.modulo)
 
 

@@ -57,7 +57,7 @@ class BallArrays:
         self.flushes = flushes_subnormals
         tiny = fmt.min_normal if flushes_subnormals else fmt.tiny
         self.u = self._pair(kind.unit, fmt.unit)
-        self.tiny = self._pair(0.0, tiny)
+        self.tiny = self._pair(0.0, tiny).astype(kind.bound)
         self.tiny[0] = np.ldexp(np.ones((), kind.bound), kind.underflow)
         self.min_normal = float(fmt.min_normal)
         self.max_finite = float(fmt.max)
@@ -69,7 +69,7 @@ class BallArrays:
         self._constants: dict[tuple[float, float], Ball] = {}
 
     def _pair(self, first: float, second: float) -> Bound:
-        return np.array([first, second]).astype(self.kind.bound).reshape((2,) + (1,) * self.rank)
+        return np.array([first, second]).reshape((2,) + (1,) * self.rank)
 
     def constant(self, value: float, *, exact: bool = True) -> Ball:
         key = value, math.copysign(1.0, value)
@@ -89,7 +89,7 @@ class BallArrays:
         if exact.all():
             return Ball(x, flags=flags)
         off = np.where(exact, 0, np.maximum(self.format.unit * size, self.format.tiny / 2))
-        return Ball(x, np.stack([np.zeros_like(off), off]).astype(self.kind.bound), flags=flags)
+        return Ball(x, np.stack([np.zeros_like(off), off]), flags=flags)
 
     def shape(self, x: Ball) -> tuple[int, ...]:
         return x.x.shape

@@ -49,29 +49,33 @@ class ElementwiseBalls(BallArrays):
         k: float | Bound = 1.0,
         loose: Bound | None = None,
         exact: Mask | None = None,
+        own_exact: Mask | None = None,
         keeps: Callable[[], Mask] | None = None,
         poles: Mask | None = None,
         alive: Callable[[], Mask] | None = None,
     ) -> Ball:
         """The result x of an operation on `args` that carried the errors b over and rounds by k·u itself, nothing
-        where it is `exact` (in both formats, or by format with an axis in front). Where it `keeps` multiples of the
-        smallest number such, a result below the normal numbers is exact, unless subnormals are flushed. A result of 0
-        that is `alive` has vanished below them. An infinite result of finite numbers is one where `poles`.
+        where it is `exact` in both formats, or in the numbers' own. Where it `keeps` multiples of the smallest number
+        such, a result below the normal numbers is exact, unless subnormals are flushed. A result of 0 that is `alive`
+        has vanished below them. An infinite result of finite numbers is one where `poles`.
         """
         flags = either(*(arg.flags for arg in args))
         z = Ball(x, None)
         m = z.m
         if (k if isinstance(k, float) else k.any()) and not (exact is not None and exact.all()):
             added = self.u * k * (m if exact is None else np.where(exact, 0, m))
-            b = added if b is None else np.add(b, added, out=added)
+            if own_exact is not None:
+                np.copyto(added[0], 0, where=own_exact)
+            b = added if b is None else b + added
         rough = np.asarray(m, np.float64)  # which is searched ten times as fast
-        top, room = rough.max(initial=0), 0 if b is None else b[1].max(initial=0)
+        top, room = rough.max(initial=0), 0.0 if b is None else b.max(initial=0)
+        if np.isnan(room):
+            b, room = _sane(b), np.inf
         if not (rough.min(initial=top) > self.min_normal and top + room <= self.max_finite / 2):
-            top = m.max(initial=0)
-            b, flags = self._extremes(m, b, flags, None if self.flushes else keeps, alive)
-            flags = either(flags, _beyond(m, args, poles))
-            if self.kind.reach is not None and not top <= self.kind.reach:
-                flags = either(flags, flagged(np.isfinite(m) & (m > self.kind.reach), BEYOND))
+            b = self._low(m, b, None if self.flushes else keeps, alive)
+            if not top + room <= self.max_finite:
+                top = m.max(initial=0)
+                b, flags = self._high(m, b, either(flags, _beyond(m, args, poles)))
         if loose is not None:
             loose = loose * (1 + C * self.u[1])
             flags = either(flags, flagged(np.isfinite(m) & (loose > self.max_finite), OVER))
@@ -79,18 +83,15 @@ class ElementwiseBalls(BallArrays):
             self.cases.far = self.cases.far | by_case(np.isfinite(m) & (m > self.near))
         return z.having(b, None, flags, loose)
 
-    def _extremes(
-        self,
-        m: Bound,
-        b: Bound | None,
-        flags: Flags | None,
-        keeps: Callable[[], Mask] | None,
-        alive: Callable[[], Mask] | None,
-    ) -> tuple[Bound | None, Flags | None]:
+    def _low(
+        self, m: Bound, b: Bound | None, keeps: Callable[[], Mask] | None, alive: Callable[[], Mask] | None
+    ) -> Bound | None:
+        """The bounds with what underflow adds to them."""
         small = m < self.min_normal
-        if not m.all():
-            some = m > 0 if alive is None else (m > 0) | alive()
-            small &= some if b is None else some | (b[0] > 0)
+        if not small.any():
+            return b
+        some = m > 0 if alive is None else (m > 0) | alive()
+        small &= some if b is None else some | (b[0] > 0)
         if keeps is not None and small.any():
             small &= ~keeps()
             if self.kind.reach is not None:  # below, the numbers themselves are taken to be off, whatever keeps them
@@ -99,13 +100,16 @@ class ElementwiseBalls(BallArrays):
         if small.any():
             added = np.where(small, self.tiny, 0)
             b = added if b is None else b + added
-        if b is not None:
-            finite = np.isfinite(m)
-            large = finite & (m + b[1] > self.max_finite)
-            if not finite.all():
-                b = np.where(finite, b, 0)
-        else:
-            large = np.isfinite(m) & (m > self.max_finite)
+        return b
+
+    def _high(self, m: Bound, b: Bound | None, flags: Flags | None) -> tuple[Bound | None, Flags | None]:
+        """The bounds of finite numbers, and the flags with those of overflow."""
+        finite = np.isfinite(m)
+        large = finite & ((m if b is None else m + b[1]) > self.max_finite)
+        if b is not None and not finite.all():
+            b = np.where(finite, b, 0)
+        if self.kind.reach is not None:
+            flags = either(flags, flagged(finite & (m > self.kind.reach), BEYOND))
         return b, either(flags, flagged(large, OVER))
 
     def _with_hull(self, z: Ball, h: tuple[Bound, Bound] | None) -> Ball:
@@ -120,9 +124,8 @@ class ElementwiseBalls(BallArrays):
     def _sum(self, z: Quad, x: Ball, y: Ball, second: Quad, h: Hull | None) -> Ball:
         """z, the sum of x and `second`, which is y or −y."""
         loose = x.swell + y.swell if self.reorders else None
-        is_exact = sum_is_exact(x.x, second, z)
-        exact = np.stack([is_exact, np.zeros_like(is_exact)])  # in the dtype, it is taken to round everywhere
-        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, exact, keeps=_always), h)
+        exact = sum_is_exact(x.x, second, z, x.m >= y.m)  # in the dtype, it is taken to round everywhere
+        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, own_exact=exact, keeps=_always), h)
         turned = either(opposed(z, x.x, x.flags), opposed(z, second, y.flags))
         return done if turned is None else done.having(done.b, done.h, either(done.flags, turned), done.loose)
 
@@ -138,7 +141,7 @@ class ElementwiseBalls(BallArrays):
             b = (x.reach + x.b) * y.b + y.reach * x.b
         loose = np.maximum(x.swell, 1) * np.maximum(y.swell, 1) if self.reorders else None
         keeps, alive = (lambda: x.doubles | y.doubles), (lambda: _alive(x) & _alive(y))
-        z = self.ball(x.x * y.x, _sane(b), (x, y), 1.0, loose, exact, keeps=keeps, alive=alive)
+        z = self.ball(x.x * y.x, b, (x, y), 1.0, loose, exact, keeps=keeps, alive=alive)
         return self._with_hull(z, hull_product(x, y))
 
     def div(self, x: Ball, y: Ball) -> Ball:
@@ -151,7 +154,7 @@ class ElementwiseBalls(BallArrays):
             b = (x.bound() + (x.reach / y.m) * y.b) / room
             b = b if room.min(initial=1) > 0 else np.where(room > 0, b, np.inf)
         loose = np.maximum(x.swell, 1) * np.maximum(1 / self._least(y), 1) if self.reorders else None
-        q = self.ball(z, _sane(b), (x, y), 1.0, loose, y.scale, poles=poles, alive=lambda: _alive(x) & np.isfinite(y.m))
+        q = self.ball(z, b, (x, y), 1.0, loose, y.scale, poles=poles, alive=lambda: _alive(x) & np.isfinite(y.m))
         return self._with_hull(q, hull_quotient(x, y))
 
     def _least(self, y: Ball) -> Bound:
@@ -166,7 +169,7 @@ class ElementwiseBalls(BallArrays):
 
     def unary(self, name: str, x: Ball) -> Ball:
         z = FUNCTIONS[name](x.x)
-        b = None if x.b is None else _sane(VARIATIONS[name](x, magnitude(z), x.b))
+        b = None if x.b is None else VARIATIONS[name](x, magnitude(z), x.b)
         poles = x.bound()[0] == 0 if name in {"log", "log1p"} else None
         keeps = _always if name == "abs" else None
         alive = (lambda: np.isfinite(x.m)) if name in POSITIVE else None
@@ -294,4 +297,4 @@ def _added(x: Ball, y: Ball) -> Bound | None:
 
 def _sane(b: Bound | None) -> Bound | None:
     """0·∞ among bounds: the number itself is 0, infinite or NaN, and is judged as such."""
-    return b if b is None or not np.isnan(b).any() else np.where(np.isnan(b), np.inf, b)
+    return None if b is None else np.where(np.isnan(b), np.inf, b)

@@ -38,14 +38,16 @@ def check_sample(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers]) -> in
 
 def sample(stack: Stack) -> list[int]:
     """The cases of a stack that are evaluated again: chosen by their content, so the same in every run and replay."""
-    return [k for k in range(len(stack)) if _draw(stack, k) % EVERY == 0]
-
-
-def _draw(stack: Stack, k: int) -> int:
-    text = blake2b(repr((stack.criterion, stack.dtype, sorted(stack.parameters.items()))).encode(), digest_size=8)
-    for name in sorted(stack.inputs):
-        text.update(np.ascontiguousarray(stack.inputs[name][k]).tobytes())
-    return int.from_bytes(text.digest(), "little")
+    common = blake2b(repr((stack.criterion, stack.dtype, sorted(stack.parameters.items()))).encode(), digest_size=8)
+    arrays = [np.ascontiguousarray(stack.inputs[name]) for name in sorted(stack.inputs)]
+    found = []
+    for k in range(len(stack)):
+        text = common.copy()
+        for array in arrays:
+            text.update(array[k].tobytes())
+        if int.from_bytes(text.digest(), "little") % EVERY == 0:
+            found.append(k)
+    return found
 
 
 def check_cases(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers], cases: Sequence[int]) -> int:

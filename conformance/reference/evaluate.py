@@ -171,17 +171,18 @@ class Evaluation:
         self._is_quick = quickly and stack.dtype != "float64" and not (project and spec.modulo)
         self._tapes: dict[tuple[Kind, bool, bytes], Tapes] = {}
 
-    def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
-        """The numbers; without `forms`, the sound budget is the formula's alone."""
+    def numbers(self, *, excuses: bool = True) -> dict[str, Numbers]:
+        """The numbers. Without `excuses`, they do not know what may excuse a wrong answer: the sound budget is the
+        formula's alone, and some of what may overflow in another order of multiplication is not told."""
         every = np.arange(len(self._stack))
         if not self._is_quick:
-            return self._evaluated(every, BINARY128, forms)
-        found = self._evaluated(every, BINARY64, forms)
+            return self._evaluated(every, BINARY128, excuses)
+        found = self._evaluated(every, BINARY64, excuses)
         left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
-        return _replaced(found, left, lambda: self._evaluated(left, BINARY128, forms))
+        return _replaced(found, left, lambda: self._evaluated(left, BINARY128, excuses))
 
     def _evaluated(
-        self, cases: NDArray[np.int64], kind: Kind, forms: bool, *, reorders: bool = False
+        self, cases: NDArray[np.int64], kind: Kind, excuses: bool, *, reorders: bool = False
     ) -> dict[str, Numbers]:
         """The numbers of some of the cases, in one kind. A case in which large numbers turn up is evaluated again, with
         an eye on other orders of multiplication: for each case by itself, so that no number depends on neighbours."""
@@ -189,8 +190,9 @@ class Evaluation:
         if key not in self._tapes:
             part = self._stack if len(cases) == len(self._stack) else self._stack.only(cases)
             self._tapes[key] = Tapes(self._spec, part, self._wrt, kind, reorders=reorders, **self._options)
-        found, far = self._tapes[key].numbers(forms=forms), self._tapes[key].far
-        return _replaced(found, far, lambda: self._evaluated(cases[far], kind, forms, reorders=True))
+        found = self._tapes[key].numbers(forms=excuses)
+        far = self._tapes[key].far if excuses else np.arange(0)
+        return _replaced(found, far, lambda: self._evaluated(cases[far], kind, excuses, reorders=True))
 
 
 def _replaced(

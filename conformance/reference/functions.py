@@ -8,7 +8,7 @@ import numpy as np
 
 from conformance.formula.arithmetic import Mask
 from conformance.reference.ball import Ball
-from conformance.reference.quad import Bound, Quad, magnitude
+from conformance.reference.quad import BOUND, Bound, Quad, magnitude
 
 
 def signs(x: Quad) -> Quad:
@@ -16,10 +16,11 @@ def signs(x: Quad) -> Quad:
     return np.where(x > 0.0, 1.0, np.where(x < 0.0, -1.0, 0.0)).astype(x.dtype)
 
 
-def sum_is_exact(x: Quad, y: Quad, z: Quad) -> Mask:
-    """Where rounding cut nothing off from z = x + y: there, and only there, z less either term is the other one. (Less
-    the larger term, z rounds nothing: T. J. Dekker (1971), doi:10.1007/BF01397083.) Nowhere where z is infinite."""
-    exact: Mask = (z - x == y) & (z - y == x)
+def sum_is_exact(x: Quad, y: Quad, z: Quad, is_larger: Mask) -> Mask:
+    """Where rounding cut nothing off from z = x + y: there, and only there, z less the larger term (x where
+    `is_larger`, if only by its exponent) is the other one. (It rounds nothing: T. J. Dekker (1971),
+    doi:10.1007/BF01397083.) Nowhere where z is infinite."""
+    exact: Mask = z - np.where(is_larger, x, y) == np.where(is_larger, y, x)
     return exact
 
 
@@ -32,6 +33,12 @@ def _sigmoid(x: Quad) -> Quad:
 def _softplus(x: Quad) -> Quad:
     z: Quad = np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
     return z
+
+
+def exponent(x: Bound, numbers: Quad) -> Bound:
+    """x as what exp of it needs, in the range of these numbers."""
+    is_held = numbers.dtype == np.float64 or np.abs(x).max(initial=0) <= HELD_BY_EXP
+    return x if is_held else np.asarray(x, BOUND)
 
 
 def _exp_variation(x: Bound, b: Bound) -> Bound:
@@ -65,15 +72,16 @@ FUNCTIONS: Mapping[str, Callable[[Quad], Quad]] = {
     "sigmoid": _sigmoid,
     "softplus": _softplus,
 }
+HELD_BY_EXP = 700  # of such numbers, float64 holds exp with all digits
 POSITIVE = {"exp", "sigmoid", "softplus"}  # never 0, so a 0 is underflow
 # The variation of f over [x − b, x + b], from x, |f(x)| and b.
 VARIATIONS: Mapping[str, Callable[[Ball, Bound, Bound], Bound]] = {
     "abs": lambda x, z, b: b,
-    "exp": lambda x, z, b: _exp_variation(x.signed, b),
-    "expm1": lambda x, z, b: _exp_variation(x.signed, b),
+    "exp": lambda x, z, b: _exp_variation(exponent(x.signed, x.x), b),
+    "expm1": lambda x, z, b: _exp_variation(exponent(x.signed, x.x), b),
     "log": lambda x, z, b: _log_variation(x.m, b),
     "log1p": lambda x, z, b: _log_variation(magnitude(x.x + 1.0), b),
     "sqrt": lambda x, z, b: _sqrt_variation(x.m, z, b),
-    "sigmoid": lambda x, z, b: np.minimum(b * _sigmoid_slope(np.maximum(x.m - b, 0)), 1),
-    "softplus": lambda x, z, b: b * np.exp(np.minimum(x.signed + b, 0)),
+    "sigmoid": lambda x, z, b: np.minimum(b * _sigmoid_slope(exponent(np.maximum(x.m - b, 0), x.x)), 1),
+    "softplus": lambda x, z, b: b * np.exp(exponent(np.minimum(x.signed + b, 0), x.x)),
 }

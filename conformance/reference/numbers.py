@@ -17,6 +17,7 @@ from conformance.reference.quad import BINARY128, Bound, Kind, split
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+_EXPONENT = 0x7FF << 52  # of a float64's bits
 SHARE = 2.0**-10  # of a budget, that the reference's own error may take
 # from an answer: its projection as high + low, and the multiple of the direction that was taken out
 Modulus = Callable[[Float], tuple[Float, Float, Float]]
@@ -68,15 +69,15 @@ def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers
 
 def ulp(x: Float, fmt: Format) -> Float:
     """The distance between numbers of the format at x's magnitude; nan where x is not finite."""
-    size = np.abs(x)
-    exponent = np.frexp(np.where(np.isfinite(size) & (size > 0), size, fmt.tiny))[1] - 1
-    distance = np.ldexp(1.0, np.clip(exponent, fmt.min_exponent, fmt.max_exponent) - (fmt.digits - 1))
-    return np.where(np.isfinite(size), distance, np.nan)
+    power = np.asarray(np.asarray(x, np.float64).view(np.int64) & _EXPONENT).view(np.float64)  # 0 for a subnormal float64
+    distance = np.clip(power, 2.0**fmt.min_exponent, 2.0**fmt.max_exponent) * 2.0 ** (1 - fmt.digits)
+    return np.where(np.isfinite(x), distance, np.nan)
 
 
 def half_ulp(x: Float, fmt: Format) -> Float:
     """Half of `ulp`, 0 where x is not finite."""
-    return np.nan_to_num(ulp(x, fmt)) / 2
+    half = ulp(x, fmt) / 2
+    return np.where(np.isnan(half), 0.0, half)
 
 
 def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format, kind: Kind = BINARY128) -> Numbers:
@@ -88,7 +89,10 @@ def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format, kind: Kind = BINA
     formula = balls[0]
 
     def shaped(array: Any) -> Any:
-        return np.broadcast_to(array, shapes[0]).reshape(shapes[1])
+        array = np.asarray(array)
+        if not array.ndim:
+            return np.full(shapes[1], array)
+        return (array if array.shape == shapes[0] else np.broadcast_to(array, shapes[0])).reshape(shapes[1])
 
     high, low, lost = split(formula.x)
     error = SAFETY * formula.bound()[0] + lost
@@ -102,7 +106,8 @@ def numbers_of(balls: list[Ball], shapes: Shapes, fmt: Format, kind: Kind = BINA
         flags = either(flags, form.flags)
     if np.isinf(high).any():
         tight, sound = (_of_infinite(formula, high, budget, fmt) for budget in (tight, sound))
-    error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # nothing says how far off it is
+    if formula.flags is not None:
+        error = np.where(_has(formula.flags, BEYOND), np.inf, error)  # nothing says how far off it is
     if kind is BINARY128:
         of_float64 = C * formula.bound()[1] * (2.0**-53 / fmt.unit)
         small = (error <= of_float64 * SHARE) | (error <= ulp(high, FORMATS["float64"]))
@@ -132,5 +137,6 @@ def _up(bound: Bound) -> Float:
     """A bound in float64, rounded up; infinite where none is known."""
     if bound.dtype == np.float64:
         return np.where(np.isnan(bound), np.inf, bound)
-    rounded = np.nan_to_num(bound.astype(np.float64), nan=np.inf, posinf=np.inf)
-    return np.where(rounded < bound, np.nextafter(rounded, np.inf), rounded)
+    rounded = bound.astype(np.float64)
+    rounded = np.where(rounded < bound, np.nextafter(rounded, np.inf), rounded)
+    return np.where(np.isnan(rounded), np.inf, rounded)

@@ -46,8 +46,8 @@ class Projection:
         o = self.algebra
         # An answer whose parts sum to 0 holds the multiple Σg of p, with the dtype's errors in p and in the product.
         multiple = magnitude(total(g.x, self.axes))
-        held = g.bound() + np.zeros_like(self.errors)
-        held[1] = held[1] + multiple * (self.errors[1] + self.unit[1] * magnitude(self.p))
+        own, sound = g.bound() + np.zeros_like(self.errors)
+        held = np.stack([own, sound + multiple * (self.errors[1] + self.unit[1] * magnitude(self.p))])
         whole = Term(Ball(g.x, held, g.h, g.flags, g.loose))
         return o.sub(whole, o.mul(Term(self.weight), o.sum(whole, self.axes))).data  # type: ignore[no-any-return]
 

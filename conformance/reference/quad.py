@@ -18,14 +18,33 @@ from numpy_quaddtype import QuadPrecDType
 
 Quad = NDArray[Any]  # of a kind's numbers
 Bound = NDArray[Any]
+Mask = NDArray[np.bool_]
+Words = NDArray[Any]  # of 64 bits
 Float = NDArray[np.float64]
 
 QUAD: Any = QuadPrecDType()
 # Bounds and magnitudes need few digits, but the range of binary128. x87's long double has it; where it does not exist,
 # binary128 itself serves.
 BOUND: Any = np.dtype(np.longdouble) if np.finfo(np.longdouble).maxexp == 16384 else QUAD
+_IS_X87 = np.finfo(np.longdouble).nmant == 63 and np.dtype(np.longdouble).itemsize == 16
 _SAFE = (1e-290, 1e290)  # float64 numbers between these lost nothing of their exponent
-_DIGITS, _NORMAL = 2**52 - 1, 2**52  # the bits of a float64's digits, and of its smallest normal number
+_DIGITS = 2**52 - 1  # the bits of a float64's digits
+
+# A binary128 is a sign, 15 bits of exponent and 112 of digits; a float64 has 11 and 52.
+_WORDS = np.dtype([("low", np.uint64), ("high", np.uint64)])
+_UNSIGNED, _FRONT, _REST = 2**63 - 1, 2**48 - 1, 2**60 - 1  # of the high word; its digits; those of the low word that a
+# float64 lacks
+_BIAS = 16383 << 48
+_SHIFT = (16383 - 1023) << 48  # from a high word to one of a float64's exponent
+
+
+def _within(low: int, high: int) -> tuple[int, int]:
+    """The high words of numbers from 2^low to below 2^high: the first of them, and how many there are."""
+    return _BIAS + (low << 48), (high - low) << 48
+
+
+MODERATE = _within(-128, 128)  # numbers whose bounds float64 holds, whatever three of them are multiplied to
+_HELD = _within(-900, 1000)  # numbers that two float64 hold to 106 digits
 
 
 @dataclass(frozen=True)
@@ -35,7 +54,7 @@ class Kind:
     Attributes:
         bits: of their digits.
         dtype: of the numbers.
-        bound: the dtype of bounds and magnitudes; few digits, all of the range.
+        bound: the dtype of bounds and magnitudes that need all of the range; those of moderate numbers are float64.
         underflow: two to this, at least, is what becomes 0 off by.
         reach: finite numbers are to stay below this, and those that are not 0 above its reciprocal, so that no square,
             product or sum of two leaves the range; None: the range is wide enough for whatever comes.
@@ -75,25 +94,66 @@ def once(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def magnitude(x: Quad) -> Bound:
-    """|x| to 53 bits, with the whole range of its kind."""
+    """|x|, rounded down to 53 bits at least: in float64 where all are moderate or 0, in `BOUND` where one is not.
+
+    Bounds are made of magnitudes, and of bounds. Binary128 numbers are mostly moderate, and float64 is ten times as
+    fast as a long double: it is enough, since what loses its way out of float64's range from within `MODERATE` is, as
+    an error, nothing; and the result itself, if it is not moderate, has a wide magnitude again.
+    """
     if x.dtype == np.float64:
         return np.abs(x)
     own = once(x)
-    rough = np.abs(own.astype(np.float64))
-    bound = rough.astype(BOUND)
-    if not (rough.min(initial=1.0) > _SAFE[0] and rough.max(initial=1.0) < _SAFE[1]):
-        _restore(bound, own, ~((rough > _SAFE[0]) & (rough < _SAFE[1])))
+    words = own.view(_WORDS)
+    high, low = words["high"] & _UNSIGNED, words["low"]
+    nothing = _nothing_else_in(MODERATE, high, low)
+    if nothing is None:
+        bound = _wide(own, high, low)
+    else:
+        bound = _cut(high, low)
+        bound = np.where(nothing, 0.0, bound) if nothing.ndim else bound
     return bound if own is x else np.broadcast_to(bound, x.shape)
 
 
-def is_power(m: Bound) -> NDArray[np.bool_]:
-    """Where a magnitude is 0 or a power of two: few digits to look at in float64, all of them where it might be one."""
-    bits = m.astype(np.float64).view(np.int64)
-    found: NDArray[np.bool_] = (bits & _DIGITS == 0) | (bits < _NORMAL)
-    if found.any():
-        mantissa = np.frexp(m[found])[0]
-        found[found] = (mantissa == 0.5) | (mantissa == 0)
-    return found
+def _nothing_else_in(span: tuple[int, int], high: Words, low: Words) -> Mask | None:
+    """Where a number is 0, if all others are within the span (a single False: none is 0); None if one is outside."""
+    begin, count = span
+    place = high - begin  # what lies below comes round to the largest integers
+    if place.max(initial=0) < count:
+        return np.zeros((), bool)
+    zero: Mask = (high | low) == 0
+    return zero if np.where(zero, 0, place).max() < count else None
+
+
+def _cut(high: Words, low: Words) -> Float:
+    """The first 53 digits of numbers in float64's range, from their words without the sign."""
+    return np.asarray(((high - _SHIFT) << 4) | (low >> 60)).view(np.float64)
+
+
+def _wide(x: Quad, high: Words, low: Words) -> Bound:
+    """|x| in `BOUND`, from its words without the sign: an x87 has the same exponents, and its first digit is told."""
+    if not _IS_X87:
+        return _wide_anywhere(x)
+    words, exponent = np.zeros((*high.shape, 2), np.uint64), high >> 48
+    words[..., 0] = ((high & _FRONT) << 15) | (low >> 49) | ((exponent > 0).astype(np.uint64) << 63)
+    words[..., 1] = exponent
+    return words.view(np.longdouble)[..., 0]
+
+
+def _wide_anywhere(x: Quad) -> Bound:
+    """|x| in `BOUND`, whatever that is."""
+    rough = np.abs(x.astype(np.float64))
+    bound = rough.astype(BOUND)
+    if not (rough.min(initial=1.0) > _SAFE[0] and rough.max(initial=1.0) < _SAFE[1]):
+        _restore(bound, x, ~((rough > _SAFE[0]) & (rough < _SAFE[1])))
+    return bound
+
+
+def is_power(m: Bound) -> Mask:
+    """Where a magnitude is 0 or a power of two; it need not be told of a subnormal float64."""
+    if m.dtype == np.float64:
+        return np.asarray(m.view(np.int64) & _DIGITS == 0)
+    mantissa = np.frexp(m)[0]
+    return np.asarray((mantissa == 0.5) | (mantissa == 0))
 
 
 def _restore(bound: Bound, x: Quad, outside: NDArray[np.bool_]) -> None:
@@ -108,11 +168,33 @@ def _restore(bound: Bound, x: Quad, outside: NDArray[np.bool_]) -> None:
 
 
 def split(x: Quad) -> tuple[Float, Float, Bound]:
-    """x rounded to float64; what the rounding cut off, rounded too; and how much both lack. The last two are 0 where x
-    is not finite in float64."""
+    """x rounded to float64; what the rounding cut off, rounded too; and how much both lack at most. The last two are 0
+    where x is not finite in float64."""
     if x.dtype == np.float64:
         nothing = np.zeros_like(x)
         return x, nothing, nothing
+    words = x.view(_WORDS)
+    top, bits = words["high"] & _UNSIGNED, words["low"]
+    begin, count = _HELD
+    outside = top - begin >= count
+    place = np.where(outside, _BIAS, top)  # whatever that gives is replaced
+    last = ((place >> 48) - (16383 - 1023 + 112) << 52).view(np.float64)  # the last digit of a binary128
+    rest = bits & _REST
+    front, back = _cut(place, bits), rest * last
+    high = front + back
+    low = back - (high - front)
+    lost: Bound = np.where(rest >> 53 != 0, last * 64, 0.0)  # of 60 digits, 53 are kept
+    is_negative = words["high"] > _UNSIGNED
+    high, low = np.where(is_negative, -high, high), np.where(is_negative, -low, low)
+    if outside.any():
+        high[outside], low[outside], beyond = _split_anywhere(x[outside])
+        lost = lost.astype(beyond.dtype)
+        lost[outside] = beyond
+    return high, low, lost
+
+
+def _split_anywhere(x: Quad) -> tuple[Float, Float, Bound]:
+    """`split` of any numbers."""
     high = x.astype(np.float64)
     finite = np.isfinite(high)
     rest = x - np.where(finite, high, 0.0).astype(QUAD)

@@ -9,9 +9,9 @@ import numpy as np
 from conformance.formula.arithmetic import Axes, Cond, Mask
 from conformance.formula.arrays import first_of, places
 from conformance.reference.ball import OVER, UNSURE, Ball, C, either, flagged, opposed, over_axes, parts
-from conformance.reference.balls import SAFETY, ElementwiseBalls, _always, _sane
+from conformance.reference.balls import SAFETY, ElementwiseBalls, _always
 from conformance.reference.formats import ULPS, sum_factor
-from conformance.reference.functions import signs
+from conformance.reference.functions import exponent, signs
 from conformance.reference.quad import Bound, Quad, magnitude, peak, total
 
 ALIKE = 121  # up to so many additions, c times the probabilistic bound is no less than the worst case
@@ -41,7 +41,7 @@ class Balls(ElementwiseBalls):
         if size.size and not size.max() <= self.max_finite:
             flags = either(flags, flagged(np.isfinite(size) & (size > self.max_finite), OVER))
         loose = _sum(np.broadcast_to(x.swell, x.x.shape), axes) if self.reorders else None
-        z = self.ball(whole, _sane(b), (Ball(NOTHING, None, None, flags),), 0.0, loose, keeps=_always)
+        z = self.ball(whole, b, (Ball(NOTHING, None, None, flags),), 0.0, loose, keeps=_always)
         if x.h is None:
             return z
         low, high = (_sum(np.broadcast_to(part, x.x.shape), axes) for part in x.h)
@@ -83,7 +83,7 @@ class Balls(ElementwiseBalls):
         b = e.sum_error + self.u * ULPS["log"] * magnitude(log)
         if x.b is not None:
             b = b + e.shift(x.b)
-        return self.ball(z, _sane(b), (_reduced(x, axes),))
+        return self.ball(z, b, (_reduced(x, axes),))
 
     def softmax(self, x: Ball, axes: Axes, mask: Mask | None) -> Ball:
         e = self._exponentials(x, axes, mask)
@@ -92,7 +92,7 @@ class Balls(ElementwiseBalls):
         if x.b is not None:
             relative = relative + x.b + e.shift(x.b)
         b = np.minimum(e.growth(relative), 1)
-        return self.ball(p, _sane(b), (_reduced(x, axes),), alive=lambda: e.gone)
+        return self.ball(p, b, (_reduced(x, axes),), alive=lambda: e.gone)
 
     def log_softmax(self, x: Ball, axes: Axes) -> Ball:
         e = self._exponentials(x, axes, None)
@@ -101,7 +101,7 @@ class Balls(ElementwiseBalls):
         b = e.sum_error + self.u * (ULPS["log"] * magnitude(log) + e.distance)
         if x.b is not None:
             b = b + x.b + e.shift(x.b)
-        return self.ball(z, _sane(b), (_reduced(x, axes),))
+        return self.ball(z, b, (_reduced(x, axes),))
 
     def norm(self, x: Ball, p: float, axes: Axes) -> Ball:
         size = np.abs(x.x)
@@ -122,7 +122,7 @@ class Balls(ElementwiseBalls):
         z = np.where(np.isinf(biggest), biggest, z)
         b = None if x.b is None else _norm_of(np.broadcast_to(x.b, (2, *x.x.shape)), p, _shift(axes))
         single = _count(x.x, axes) == 1  # the norm of one number is its magnitude, up to rounding in its powers
-        return self.ball(z, _sane(b), (_reduced(x, axes),), 0.0 if single and p == 1 else k)
+        return self.ball(z, b, (_reduced(x, axes),), 0.0 if single and p == 1 else k)
 
     def norm_gradient(self, x: Ball, norm: Ball, p: float, axes: Axes) -> Ball:
         if p == 1:
@@ -152,8 +152,8 @@ class Balls(ElementwiseBalls):
         up = magnitude(size) * np.expm1(q * np.log1p(relative))
         down = magnitude(size) * -np.expm1(q * np.log1p(-np.minimum(relative, 1)))
         zero = magnitude(size) == 0  # which it may be by underflow
-        b = np.where(zero, np.power(r.m + r.bound(), q), np.maximum(up, down))
-        return self.ball(size * signs(r.x), _sane(b), (r,), ULPS["power"])
+        b = np.where(zero, np.power(np.asarray(r.m + r.bound(), self.kind.bound), q), np.maximum(up, down))
+        return self.ball(size * signs(r.x), b, (r,), ULPS["power"])
 
     def gather(self, x: Ball, index: Ball, axis: int) -> Ball:
         place, shape = places(self.integers(index), x.x.shape, axis)
@@ -199,7 +199,7 @@ class _Exponentials:
 
         A term that underflowed is far below the peak, and yet may come up to it where b is larger still.
         """
-        risen = np.exp(b - self.distance * (1 - 2.0**-50))  # rounded upwards
+        risen = np.exp(exponent(b - self.distance * (1 - 2.0**-50), self.terms))  # rounded upwards
         return np.where(self.p > 0, self.p * np.expm1(b), np.where(self.gone & (b > 0), risen, 0))
 
     def shift(self, b: Bound) -> Bound:

@@ -49,6 +49,7 @@ class Tapes:
         self._balls = Balls(fmt, rank, kind=kind, flushes_subnormals=flushes_subnormals, reorders=reorders)
         self._tapes: dict[str, Tape] = {}
         self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
+        self._numbers: dict[int, dict[str, Numbers]] = {}  # from so many of them
 
     @property
     def far(self) -> NDArray[np.int64]:
@@ -70,9 +71,11 @@ class Tapes:
         a branch, those of the case have no bound."""
         spec, reduction = self._spec, self._stack.parameters.get("reduction", "none")
         roots = [spec.reduce[reduction], *(form.reduce[reduction] for form in spec.forms if forms)]
-        with np.errstate(all="ignore"):
-            self._outputs += [self._evaluated(root) for root in roots[len(self._outputs) :]]
-            return self._gathered(self._outputs[: len(roots)])
+        if len(roots) not in self._numbers:
+            with np.errstate(all="ignore"):
+                self._outputs += [self._evaluated(root) for root in roots[len(self._outputs) :]]
+                self._numbers[len(roots)] = self._gathered(self._outputs[: len(roots)])
+        return self._numbers[len(roots)]
 
     def _evaluated(self, root: Node) -> dict[str, Ball]:
         found = self._on_side("", root)
@@ -112,7 +115,7 @@ class Tapes:
 def _reaching(ball: Ball, other: Ball, row: int) -> Ball:
     """The ball with an error that reaches to all of the other one."""
     apart = magnitude(other.x - ball.x)
-    b = np.array(np.broadcast_to(ball.bound(), (2, *apart.shape)))
+    b = np.array(np.broadcast_to(ball.bound(), (2, *apart.shape)), np.result_type(ball.bound(), apart, other.bound()))
     b[row] = np.maximum(b[row], np.where(np.isfinite(apart), apart, 0) + other.bound()[row])
     return ball.having(b, ball.h, ball.flags, ball.loose)
 

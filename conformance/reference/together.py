@@ -46,9 +46,9 @@ class Share:
     joint: Callable[[bool], dict[str, Numbers]]
     cases: slice
 
-    def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
+    def numbers(self, *, excuses: bool = True) -> dict[str, Numbers]:
         """As those of `Evaluation`."""
-        return {name: cases_of(n, self.cases) for name, n in self.joint(forms).items()}
+        return {name: cases_of(n, self.cases) for name, n in self.joint(excuses).items()}
 
 
 class _Joint:
@@ -60,11 +60,11 @@ class _Joint:
         self._evaluations: dict[Hashable, Callable[[bool], dict[str, Numbers]]] = {}
 
     def evaluation(self, wrt: Sequence[str], options: Mapping[str, bool]) -> Callable[[bool], dict[str, Numbers]]:
-        """What gives the numbers of all of their cases, worked out once, with forms or without."""
+        """What gives the numbers of all of their cases, worked out once, with excuses or without."""
         key = tuple(wrt), tuple(sorted(options.items()))
         if key not in self._evaluations:
             evaluation = Evaluation(self._spec, _joined(self.stacks), wrt, **options)
-            self._evaluations[key] = functools.cache(lambda forms: evaluation.numbers(forms=forms))
+            self._evaluations[key] = functools.cache(lambda excuses: evaluation.numbers(excuses=excuses))
         return self._evaluations[key]
 
 

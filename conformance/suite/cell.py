@@ -143,11 +143,11 @@ class CellJudge:
     def _judged(
         self, stack: Stack, wrt: Sequence[str], answers: Answers
     ) -> tuple[dict[str, Numbers], dict[str, Judged]]:
-        """The reference's numbers and the verdicts; the forms' budgets cost as much again, and matter only where the
-        formula's is not met."""
+        """The reference's numbers and the verdicts; what may excuse an answer costs as much again, and matters only
+        where one is to be excused."""
         evaluation = self._evaluation(stack, wrt)
-        if self.spec.forms and not any(answers.problems):
-            numbers = self._evaluated(evaluation, forms=False)
+        if not any(answers.problems):
+            numbers = self._evaluated(evaluation, excuses=False)
             judged = self._compared(numbers, answers, stack.dtype)
             if all((item.severity == AGREES).all() for item in judged.values()):
                 return self._certified(stack, numbers), judged
@@ -167,9 +167,9 @@ class CellJudge:
         together = self.together or Together(self.spec)
         return together.evaluation(stack, wrt, flushes_subnormals=flushes, project=True, quickly=True)
 
-    def _evaluated(self, evaluation: Evaluation | Share, *, forms: bool = True) -> dict[str, Numbers]:
+    def _evaluated(self, evaluation: Evaluation | Share, *, excuses: bool = True) -> dict[str, Numbers]:
         with self.seconds.spent("reference"):
-            return evaluation.numbers(forms=forms)
+            return evaluation.numbers(excuses=excuses)
 
     def _certified(self, stack: Stack, found: dict[str, Numbers]) -> dict[str, Numbers]:
         with self.seconds.spent("reference"):

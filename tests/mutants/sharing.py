@@ -33,10 +33,10 @@ class Remembered(Evaluation):
         self._known = known
         self._key = (self._spec.name, *self._wrt, *sorted(options.items()), *_content(self._stack))
 
-    def numbers(self, *, forms: bool = True) -> dict[str, Numbers]:
-        key = (forms, *self._key)
+    def numbers(self, *, excuses: bool = True) -> dict[str, Numbers]:
+        key = (excuses, *self._key)
         if key not in self._known:
-            self._known[key] = super().numbers(forms=forms)
+            self._known[key] = super().numbers(excuses=excuses)
         return self._known[key]
 
 
