@@ -69,7 +69,8 @@ def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers
 
 def ulp(x: Float, fmt: Format) -> Float:
     """The distance between numbers of the format at x's magnitude; nan where x is not finite."""
-    power = np.asarray(np.asarray(x, np.float64).view(np.int64) & _EXPONENT).view(np.float64)  # 0 for a subnormal float64
+    bits = np.asarray(x, np.float64).view(np.int64)
+    power = np.asarray(bits & _EXPONENT).view(np.float64)  # 0 where x is subnormal in float64
     distance = np.clip(power, 2.0**fmt.min_exponent, 2.0**fmt.max_exponent) * 2.0 ** (1 - fmt.digits)
     return np.where(np.isfinite(x), distance, np.nan)
 
