@@ -20,7 +20,7 @@ from conformance.reference.escalate import precision
 from conformance.reference.formats import FORMATS, sum_factor
 from conformance.reference.functions import FUNCTIONS as VALUES
 from conformance.reference.functions import sum_is_exact
-from conformance.reference.quad import magnitude, quad, total
+from conformance.reference.quad import _wide_anywhere, magnitude, quad, split, total
 from conformance.reference.reductions import Balls
 from tests.primitives import exact, numbers
 from tests.trees import TREES, Tree, evaluated
@@ -294,3 +294,26 @@ def test_a_sum_is_exact_where_it_gives_back_both_terms() -> None:
             right = [a + b == c for a, b, c in zip(exact(one), exact(other), exact(z), strict=True)]
         assert 400 < sum(right) < 3600
         assert sum_is_exact(one, other, z, magnitude(one) >= magnitude(other)).tolist() == right
+
+
+@pytest.mark.parametrize("reach", [100, 900, 16300])
+def test_words_of_binary128_are_read_as_its_arithmetic_has_them(reach: int) -> None:
+    """Magnitudes beside those that casts give, and both halves of a split beside the number; 0 and infinities too."""
+    rng = np.random.default_rng(reach)
+    digits = quad(rng.uniform(1, 2, 2000)) + quad(rng.uniform(0, 1, 2000)) * quad(2.0**-60)
+    x = digits * quad(2.0) ** quad(rng.integers(-reach, reach + 1, 2000).astype(float))
+    x = np.concatenate([x, -x, quad([0.0, -0.0, 1.0, -(2.0**-70)])])
+    x = np.concatenate([x, quad([np.inf, -np.inf])]) if reach > 1000 else x
+    m, slow = magnitude(x), _wide_anywhere(x)
+    finite = np.isfinite(slow)
+    assert (m.dtype == np.float64) is (reach == 100)
+    assert (m[~finite] == np.inf).all()
+    assert finite.sum() >= 4004
+    assert (np.abs(m - slow)[finite] <= slow[finite] * 2.0**-52).all()
+    high, low, lost = split(x)
+    near = np.abs(high) <= 1e300
+    left = magnitude(np.abs((x[near] - quad(high[near])) - quad(low[near])))
+    assert (left <= lost[near]).all()
+    tiny = np.abs(low) < 1e-290  # what subnormal halves lack is told, and is more
+    assert (lost[near & ~tiny] <= np.abs(high[near & ~tiny]) * 2.0**-105).all()
+    assert np.signbit(high).tolist() == np.signbit(x).tolist()
