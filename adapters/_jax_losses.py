@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import optax
-from numpy.typing import NDArray
 
 from conformance import Call, Difference, Unsupported
+from conformance.adapter.losses import Loss, Native
 
-Array = NDArray[Any]
 LOSSES = "https://github.com/google-deepmind/optax/blob/v0.2.8/optax/losses"
 REDUCTIONS = ("none", "sum", "mean", "batchmean")
-
-
-@dataclass
-class Loss:
-    """A call of optax: the function (a name: the one of `optax.losses`), and its arguments by its own names."""
-
-    function: str | Callable[..., Any]
-    names: dict[str, str]  # of the spec's inputs
-    arrays: dict[str, Array]
-    reduction: str = "none"  # of the losses that it returns
-    traced: dict[str, Any] = field(default_factory=dict)  # numbers
-    static: dict[str, Any] = field(default_factory=dict)  # what is compiled in
-    batch_second: bool = False
 
 
 def _huber(call: Call, loss: Loss) -> None:
@@ -36,7 +19,7 @@ def _huber(call: Call, loss: Loss) -> None:
 
 
 def _cross_entropy(call: Call, loss: Loss) -> None:
-    _without(call, label_smoothing=0)
+    loss.without(call, label_smoothing=0)
     loss.static["axis"] = min(1, loss.arrays["logits"].ndim - 1)
     kept = loss.arrays["labels"] != operator.index(call.parameters["ignore_index"])
     if not kept.all():
@@ -47,7 +30,7 @@ def _kl_div(call: Call, loss: Loss) -> None:
     if call.parameters["log_target"]:
         loss.function = "kl_divergence_with_log_targets"
         loss.arrays["log_targets"] = loss.arrays.pop("targets")
-        loss.names["target"] = "log_targets"
+        loss.names = {**loss.names, "target": "log_targets"}
     is_by_batch = call.parameters["reduction"] == "batchmean"
     loss.static["axis"] = tuple(range(1, loss.arrays["log_predictions"].ndim)) if is_by_batch else ()
 
@@ -61,7 +44,7 @@ def _cosine(call: Call, loss: Loss) -> None:
 
 
 def _triplet(call: Call, loss: Loss) -> None:
-    _without(call, swap=False)
+    loss.without(call, swap=False)
     p = call.parameters["p"]
     whole, given = (loss.static, int(p)) if p == p // 1 else (loss.traced, p)  # 2, as one writes it
     whole["norm_degree"] = given
@@ -69,7 +52,7 @@ def _triplet(call: Call, loss: Loss) -> None:
 
 
 def _ctc(call: Call, loss: Loss) -> None:
-    _without(call, zero_infinity=False)
+    loss.without(call, zero_infinity=False)
     if call.parameters["reduction"] == "mean":
         raise Unsupported(
             "optax.losses.ctc_loss divides by no length, and the mean is one of losses over their lengths"
@@ -84,17 +67,6 @@ def _ctc(call: Call, loss: Loss) -> None:
             raise Unsupported(f"{name} of optax.losses.ctc_loss say no length below 0 or beyond the array")
         loss.arrays[name] = (np.arange(most) >= lengths).astype(logits.dtype)
     loss.static["blank_id"] = call.parameters["blank"]
-
-
-@dataclass(frozen=True)
-class Native:
-    """A function of optax: its names for the inputs, those it differentiates, and what else a call of it takes."""
-
-    function: str
-    names: dict[str, str]
-    gradients: tuple[str, ...]
-    add: Callable[[Call, Loss], None] = lambda call, loss: None
-    differences: tuple[Difference, ...] = ()
 
 
 RESHAPED = Difference(
@@ -151,17 +123,9 @@ def loss_of(call: Call) -> Loss:
     native, reduction = FUNCTIONS.get(call.criterion), call.parameters.get("reduction", "none")
     if native is None:
         raise Unsupported(f"optax {optax.__version__} has no function for {call.criterion}")
-    if extra := call.inputs.keys() - native.names.keys():
-        raise Unsupported(f"optax.losses.{native.function} takes no {' and no '.join(sorted(extra))}")
+    loss = native.loss(call, "optax.losses")
     if reduction not in REDUCTIONS:
         raise Unsupported(f"an array of jax has no reduction {reduction!r}")
-    arrays = {native.names[name]: array for name, array in call.inputs.items()}
-    loss = Loss(native.function, dict(native.names), arrays, reduction)
+    loss.reduction = reduction
     native.add(call, loss)
     return loss
-
-
-def _without(call: Call, **plain: Any) -> None:
-    for name, value in plain.items():
-        if call.parameters[name] != value:
-            raise Unsupported(f"optax.losses.{FUNCTIONS[call.criterion].function} has no {name}")

@@ -18,9 +18,9 @@ import optax
 
 from conformance import Binding, Call, Environment, Output, Unsupported, cpu_features
 from conformance.adapter.executables import Executables
-from conformance.adapter.formula import function_of
+from conformance.adapter.losses import formula_of
 
-from ._jax_losses import FUNCTIONS, Loss, loss_of
+from ._jax_losses import FUNCTIONS, loss_of
 
 MODES = ("eager", "compiled", "formula")
 
@@ -73,7 +73,7 @@ class Adapter:
         if call.device not in self._devices or call.mode not in MODES:
             raise Unsupported(f"jax runs {', '.join(MODES)}, on {' and '.join(self._devices)} here")
         self._executables.let_go()
-        loss = _formula(call) if call.mode == "formula" else loss_of(call)
+        loss = formula_of(call) if call.mode == "formula" else loss_of(call)
         wrt = tuple(loss.names[name] for name in call.wrt)
         fixed = (loss.function, tuple(loss.static.items()), loss.reduction, wrt)
         answer = functools.partial(_answer, *fixed) if call.mode == "eager" else _compiled(*fixed)
@@ -84,11 +84,6 @@ class Adapter:
             if loss.batch_second:
                 found = {name: np.swapaxes(array, 0, 1) for name, array in found.items()}
             return Output(np.asarray(value), found)
-
-
-def _formula(call: Call) -> Loss:
-    names = {name: name for name in call.inputs}
-    return Loss(function_of(call), names, dict(call.inputs), static=dict(call.parameters))
 
 
 def _answer(

@@ -22,7 +22,9 @@ class Loss:
     arrays: dict[str, NDArray[Any]]
     reduction: str = "none"  # of the losses that it returns
     static: dict[str, Any] = field(default_factory=dict)  # arguments that are no arrays
+    traced: dict[str, Any] = field(default_factory=dict)  # numbers that a compiler need not know
     classes_last: bool = False
+    batch_second: bool = False
     ends_in_one: bool = False  # the value has an axis of size 1 behind its own
     home: str = ""  # of the function, such as `torch.nn.functional`
 
