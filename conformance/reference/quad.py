@@ -32,8 +32,8 @@ _DIGITS = 2**52 - 1  # the bits of a float64's digits
 
 # A binary128 is a sign, 15 bits of exponent and 112 of digits; a float64 has 11 and 52.
 _WORDS = np.dtype([("low", np.uint64), ("high", np.uint64)])
-_UNSIGNED, _FRONT, _REST = 2**63 - 1, 2**48 - 1, 2**60 - 1  # of the high word; its digits; those of the low word that a
-# float64 lacks
+_UNSIGNED, _FRONT = 2**63 - 1, 2**48 - 1  # of the high word, and its digits
+_REST = 2**60 - 1  # of the low word, the digits that a float64 lacks
 _BIAS = 16383 << 48
 _SHIFT = (16383 - 1023) << 48  # from a high word to one of a float64's exponent
 
@@ -178,7 +178,7 @@ def split(x: Quad) -> tuple[Float, Float, Bound]:
     begin, count = _HELD
     outside = top - begin >= count
     place = np.where(outside, _BIAS, top)  # whatever that gives is replaced
-    last = ((place >> 48) - (16383 - 1023 + 112) << 52).view(np.float64)  # the last digit of a binary128
+    last = ((place - _SHIFT >> 48) - 112 << 52).view(np.float64)  # the last digit of a binary128
     rest = bits & _REST
     front, back = _cut(place, bits), rest * last
     high = front + back
