@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable
-from typing import Any
-
-import torch
-import torch.nn.functional as F
-
-from conformance import Call, Difference, Unsupported
+from conformance import Difference
 
 # criterion: the function in torch.nn.functional, the module in torch.nn, and the inputs that they differentiate
 FUNCTIONS: dict[str, tuple[str, str, str]] = {
@@ -99,49 +91,3 @@ DIFFERENCES = {
 # Where torch calls an input by another name, and where only its module does.
 NAMES = {"cosine_similarity": {"input1": "x1", "input2": "x2"}}
 MODULE_NAMES = {**NAMES, "poisson_nll": {"input": "log_input"}}
-
-
-class Distance:
-    """A function of two tensors, such as torch's documentation of this loss passes; in Python it reads `written`."""
-
-    def __init__(self, written: str, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
-        self._written, self._function = written, function
-
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return self._function(x, y)
-
-    def __repr__(self) -> str:
-        return self._written
-
-
-COSINE = Distance(
-    "lambda x, y: 1.0 - torch.nn.functional.cosine_similarity(x, y, dim=-1)",
-    lambda x, y: 1.0 - F.cosine_similarity(x, y, dim=-1),
-)
-NORMS = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": math.inf}
-
-
-@functools.cache  # what is compiled is compiled for each function
-def distance_of(name: str, eps: float) -> Distance:
-    """What torch is given for a distance of the spec."""
-    if name == "cosine":
-        return COSINE
-    p = NORMS[name]
-    written = f"torch.nn.PairwiseDistance(p={p if math.isfinite(p) else 'torch.inf'}, eps={eps!r})"
-    return Distance(written, torch.nn.PairwiseDistance(p=p, eps=eps))
-
-
-def arguments_of(call: Call) -> tuple[dict[str, str], dict[str, Any]]:
-    """What torch calls each input of a call, and its parameters."""
-    named, parameters = {name: name for name in call.inputs}, dict(call.parameters)
-    if call.mode == "formula":
-        return named, parameters
-    names = MODULE_NAMES if call.mode == "module" else NAMES
-    named |= {name: other for name, other in names.get(call.criterion, {}).items() if name in named}
-    if call.criterion == "triplet_margin_with_distance":
-        parameters["distance_function"] = distance_of(parameters.pop("distance"), parameters.pop("eps"))
-    if call.criterion == "cosine_similarity":
-        if parameters.pop("negative"):
-            raise Unsupported("torch has the similarity only, not its negative")
-        parameters = {"dim": -1, **parameters}
-    return named, parameters

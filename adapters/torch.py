@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import os
-import shutil
-import sysconfig
-import time
-from collections.abc import Callable, Mapping
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -18,36 +13,35 @@ from numpy.typing import NDArray
 from conformance import Binding, Call, Environment, Output, Unsupported
 from conformance.adapter.formula import function_of
 
-from ._torch_functions import DIFFERENCES, FUNCTIONS, arguments_of
+from ._torch_calls import arguments_of, held_by_module, unpadded, written
+from ._torch_compiler import Compiler, refusal_of
+from ._torch_functions import DIFFERENCES, FUNCTIONS
 
 try:
     import ml_dtypes
 except ModuleNotFoundError:  # in the environment of an older torch
     ml_dtypes = None  # type: ignore[assignment,unused-ignore]
 
-# How torch says that it has no kernel, no derivative, or no compiler; the message then names what it has it not for.
-REFUSALS = ("not implemented for", "is not implemented", "is not differentiable with respect", "supported on Python")
-
 BFLOAT16 = None if ml_dtypes is None else np.dtype(ml_dtypes.bfloat16)
 DTYPES = ("float64", "float32", *(() if BFLOAT16 is None else ("bfloat16",)), "float16")
 MODES = ("eager", "formula", "module", "compiled")
-MOST_HELD = 10_000  # compilations of a function; beyond its own limit, torch would go on eagerly, or stop
 
 
 class Adapter:
     """`torch.nn.functional` and `torch.nn`, on one thread."""
 
     name = "torch"
-    compiling = 0.0  # seconds so far
 
     def __init__(self) -> None:
         self._devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
         self._functions = {criterion: getattr(F, name, None) for criterion, (name, *_) in FUNCTIONS.items()}
-        compiler = shutil.which(os.environ.get("CXX", "g++"))
-        has_headers = os.path.isfile(os.path.join(sysconfig.get_path("include"), "Python.h"))
-        self._compiler = compiler if compiler and has_headers and hasattr(torch, "compile") else ""
-        self._held: tuple[str, Callable[..., Any]] = ("", F.l1_loss)
-        self._modes = MODES if self._compiler else MODES[:-1]
+        self._compiler = Compiler()
+        self._modes = MODES if self._compiler.path else MODES[:-1]
+
+    @property
+    def compiling(self) -> float:
+        """The seconds spent compiling so far."""
+        return self._compiler.seconds
 
     def environment(self) -> Environment:
         """torch's version, the devices it sees, and what of its state can change a result."""
@@ -67,7 +61,7 @@ class Adapter:
                 "threads": str(torch.get_num_threads()),
                 "flush denormal": str(flushes).lower(),
                 "cpu capability": torch.backends.cpu.get_cpu_capability(),
-                "C++ compiler": self._compiler or "none, so no mode compiled",
+                "C++ compiler": self._compiler.path or "none, so no mode compiled",
             },
         )
 
@@ -86,23 +80,22 @@ class Adapter:
         if call.device not in self._devices or call.mode not in self._modes:
             raise Unsupported(f"torch runs {', '.join(self._modes)}, on {' and '.join(self._devices)} here")
         named, parameters = arguments_of(call)
-        held = _held(call, named, parameters)
+        held = held_by_module(call, named, parameters)
         torch.set_num_threads(1)
-        inputs = {name: _tensor(array, call.device) for name, array in _unpadded(call).items()}
+        inputs = {name: _tensor(array, call.device) for name, array in unpadded(call).items()}
         try:
             wrt = [inputs[name].requires_grad_() for name in call.wrt]
             if call.mode == "module":
                 module = getattr(torch.nn, FUNCTIONS[call.criterion][1])
                 function, parameters = module(**{name: inputs[name] for name in held}, **parameters), {}
-            function = self._compiled(call.criterion, function) if call.mode == "compiled" else function
+            is_compiled = call.mode == "compiled"
+            function = self._compiler.compiled(call.criterion, function) if is_compiled else function
             given = {named[name]: tensor for name, tensor in inputs.items() if name not in held}
-            stats = torch._dynamo.utils.counters["stats"] if call.mode == "compiled" else {}
-            start, graphs = time.perf_counter(), stats.get("unique_graphs", 0)
-            value = function(**given, **parameters)
-            gradients = _gradients(value, wrt, call)
-            self.compiling += (time.perf_counter() - start) * (stats.get("unique_graphs", 0) > graphs)
+            with self._compiler.timed() if is_compiled else contextlib.nullcontext():
+                value = function(**given, **parameters)
+                gradients = _gradients(value, wrt, call)
         except (RuntimeError, NotImplementedError) as error:
-            if refusal := _refusal(error):
+            if refusal := refusal_of(error):
                 raise Unsupported(refusal) from error
             raise
         for name, gradient in zip(call.wrt, gradients, strict=True):
@@ -110,72 +103,9 @@ class Adapter:
                 raise RuntimeError(f"torch gave no gradient for {name!r}: {call.criterion} cuts it off")
         return Output(_array(value), {name: _array(item) for name, item in zip(call.wrt, gradients, strict=True)})
 
-    def _compiled(self, criterion: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, compiled whole for each shape and number; that of another criterion is let go."""
-        if criterion == self._held[0]:
-            return self._held[1]
-        import torch._functorch.config
-        import torch._inductor.config
-
-        torch._dynamo.reset()
-        torch._dynamo.config.cache_size_limit = torch._dynamo.config.accumulated_cache_size_limit = MOST_HELD
-        # Of what earlier runs left on the disk, only libraries of the very same C++ are taken, no graphs.
-        torch._inductor.config.fx_graph_cache = torch._functorch.config.enable_autograd_cache = False
-        torch._inductor.config.compile_threads = 1
-        self._held = criterion, torch.compile(lambda **given: function(**given), fullgraph=True, dynamic=False)
-        return self._held[1]
-
     def script(self, call: Call) -> str:
         """The call as one writes it in torch; `$NAME` stands for the numbers of an input (docs/adapters.md)."""
-        lines = ["import torch"]
-        for name, array in _unpadded(call).items():
-            numbers = array.tolist() if array.dtype.kind in "iub" else f"${name}"
-            more = f".reshape{array.shape}" * (not array.size) + ".requires_grad_()" * (name in call.wrt)
-            lines.append(f"{name} = torch.tensor({numbers}, dtype=torch.{array.dtype}){more}")
-        named, parameters = arguments_of(call)
-        held = _held(call, named, parameters)
-        given = ", ".join(f"{named[name]}={name}" for name in call.inputs if name not in held)
-        more = ", ".join([*(f"{name}={name}" for name in held), *(f"{name}={x!r}" for name, x in parameters.items())])
-        function, module, _ = FUNCTIONS[call.criterion]
-        plain = f"torch.nn.functional.{function}"
-        called = f"torch.compile({plain}, fullgraph=True, dynamic=False)" if call.mode == "compiled" else plain
-        whole = f"{called}({', '.join(filter(None, (given, more)))})"
-        lines.append(f"value = {f'torch.nn.{module}({more})({given})' if call.mode == 'module' else whole}")
-        got = f"torch.autograd.grad(value.sum(), {call.wrt[0]})[0]" if call.wrt else "value"
-        return "\n".join([*lines, f"got = {got}.tolist()"])
-
-
-def _refusal(error: Exception) -> str:
-    """What torch says that it does not offer; "" where it fails."""
-    said, kind = str(error).strip(), type(error)
-    if kind.__module__ == "torch._dynamo.exc" and kind.__name__ in ("Unsupported", "UserError"):
-        return f"torch.compile makes no graph of it: {' '.join(said.split())[:300]}"
-    return said if any(refusal in said for refusal in REFUSALS) else ""
-
-
-def _held(call: Call, named: Mapping[str, str], parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """The inputs that the constructor of a call's module takes beside parameters; the others are for its call."""
-    if call.mode != "module":
-        return ()
-    name = FUNCTIONS[call.criterion][1]
-    if not hasattr(torch.nn, name):
-        raise Unsupported(f"torch {torch.__version__} has no module {name}")
-    module = getattr(torch.nn, name)
-    constructor, forward = (inspect.signature(item).parameters for item in (module, module.forward))
-    held = tuple(item for item in call.inputs if item in constructor)
-    given = [item for item in (*call.inputs, *parameters) if item not in constructor]
-    if extra := [item for item in given if named.get(item) not in forward]:
-        raise Unsupported(f"torch.nn.{name} takes no {' and no '.join(extra)}")
-    return held
-
-
-def _unpadded(call: Call) -> Mapping[str, NDArray[Any]]:
-    """A call's inputs; targets of one axis are, by the documentation of torch's own function, not padded."""
-    targets = call.inputs.get("targets")
-    if targets is None or targets.ndim != 1 or call.mode == "formula":
-        return call.inputs
-    length = call.inputs["target_lengths"]
-    return {**call.inputs, "targets": targets[: int(length)] if length.ndim == 0 and length >= 0 else targets}
+        return written(call)
 
 
 def _gradients(value: torch.Tensor, wrt: list[torch.Tensor], call: Call) -> tuple[torch.Tensor | None, ...]:
