@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from conformance.cases.case import DTYPES, Stack
-from conformance.reference.evaluate import evaluate_stack, make_case
+from conformance.reference.evaluate import evaluate, evaluate_stack, make_case
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec import load_specs, spec_for, specs_folder
@@ -229,3 +229,13 @@ def test_the_table_of_conventions_has_every_kink_with_a_choice() -> None:
     # of second order: value and gradient agree on both sides
     assert kinks == {(s.name, k.id) for s in specs for k in s.kinks if k.subgradient == "any" and k.order == 1}
     assert {point for row in rows for point in row[4].split(", ")} <= {*POINTS, "0", "1", "-1", "other"}
+
+
+def test_a_loss_without_a_value_asks_for_no_gradient_even_of_what_counts_for_nothing() -> None:
+    """With all smoothing, soft_cross_entropy does not look at its target; but where all is forbidden there is no loss."""
+    nothing = {"input": np.array([-np.inf, -np.inf]), "target": np.zeros(2)}
+    masked = {"input": np.array([-np.inf, 0.0]), "target": np.zeros(2)}
+    parameters = {"label_smoothing": 1.0, "reduction": "sum"}
+    assert np.isnan(evaluate("soft_cross_entropy", nothing, parameters).gradients["target"]).all()
+    found = evaluate("soft_cross_entropy", masked, parameters).gradients["target"]
+    assert np.isnan(found[0]) and found[1] == 0
