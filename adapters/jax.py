@@ -55,6 +55,7 @@ class Adapter:
             details={
                 "flush denormal": ", ".join(f"{mode} {str(flush).lower()}" for mode, flush in flushes.items()),
                 "cpu features": cpu_features(),
+                "devices": ", ".join(f"{name} {device.device_kind}" for name, device in self._devices.items()),
                 "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
                 "matmul precision": str(jax.config.jax_default_matmul_precision),
                 "jax_enable_x64": "with float64 only",

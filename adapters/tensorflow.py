@@ -42,12 +42,12 @@ class Adapter:
         self._traces = Traces()
         self._traced = functools.cache(lambda mode, *fixed: self._traces.traced(_answer(*fixed), by_xla=mode == "xla"))
         self._refused: dict[tuple[Any, ...], str] = {}  # in whatever shapes: what was traced, of which dtypes
-        gpus = tf.config.list_physical_devices("GPU")
-        self._devices = {"cpu": "CPU", "cuda": "GPU"} if gpus else {"cpu": "CPU"}
+        self._gpus = tf.config.list_physical_devices("GPU")
+        self._devices = {"cpu": "CPU", "cuda": "GPU"} if self._gpus else {"cpu": "CPU"}
         with contextlib.suppress(RuntimeError):  # it runs already, as it was told then
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(1)
-            for gpu in gpus:
+            for gpu in self._gpus:
                 tf.config.experimental.set_memory_growth(gpu, True)
 
     @property
@@ -71,6 +71,8 @@ class Adapter:
                 "threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
                 "flush denormal": " ".join(flushed),
                 "cpu features": cpu_features(),
+                "TF32": str(tf.config.experimental.tensor_float_32_execution_enabled()).lower(),
+                "GPU": ", ".join(tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in self._gpus),
                 **{name: os.environ.get(name, "") for name in SETTINGS},
             },
         )

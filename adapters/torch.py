@@ -16,6 +16,7 @@ from conformance.adapter.formula import function_of
 from ._torch_calls import arguments_of, held_by_module, unpadded, written
 from ._torch_compiler import Compiler, refusal_of
 from ._torch_functions import DIFFERENCES, FUNCTIONS
+from ._torch_settings import flushes_subnormals, settings
 
 try:
     import ml_dtypes
@@ -46,7 +47,7 @@ class Adapter:
     def environment(self) -> Environment:
         """torch's version, the devices it sees, and what of its state can change a result."""
         torch.set_num_threads(1)
-        flushes = _flushes_subnormals()
+        flushes = flushes_subnormals()
         return Environment(
             versions={"torch": torch.__version__},
             devices=self._devices,
@@ -58,9 +59,8 @@ class Adapter:
             flushes_subnormals=flushes,
             cotangents=True,
             details={
-                "threads": str(torch.get_num_threads()),
+                **settings(),
                 "flush denormal": str(flushes).lower(),
-                "cpu capability": torch.backends.cpu.get_cpu_capability(),
                 "C++ compiler": self._compiler.path or "none, so no mode compiled",
             },
         )
@@ -137,8 +137,3 @@ def _array(tensor: torch.Tensor) -> NDArray[Any]:
         return bits.view(BFLOAT16)
     array: NDArray[Any] = tensor.numpy()
     return array
-
-
-def _flushes_subnormals() -> bool:
-    smallest = torch.tensor(np.finfo(np.float32).smallest_subnormal)
-    return bool((smallest * 1 == 0).item())

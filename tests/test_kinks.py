@@ -232,10 +232,11 @@ def test_the_table_of_conventions_has_every_kink_with_a_choice() -> None:
 
 
 def test_a_loss_without_a_value_asks_for_no_gradient_even_of_what_counts_for_nothing() -> None:
-    """With all smoothing, soft_cross_entropy does not look at its target; but where all is forbidden there is no loss."""
+    """With all smoothing, soft_cross_entropy does not look at its target; where all is forbidden there is no loss."""
     nothing = {"input": np.array([-np.inf, -np.inf]), "target": np.zeros(2)}
     masked = {"input": np.array([-np.inf, 0.0]), "target": np.zeros(2)}
     parameters = {"label_smoothing": 1.0, "reduction": "sum"}
     assert np.isnan(evaluate("soft_cross_entropy", nothing, parameters).gradients["target"]).all()
     found = evaluate("soft_cross_entropy", masked, parameters).gradients["target"]
-    assert np.isnan(found[0]) and found[1] == 0
+    assert np.isnan(found[0])
+    assert found[1] == 0
