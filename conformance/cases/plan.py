@@ -75,18 +75,21 @@ def recipes(spec: Spec, dtype: str, effort: str = "default", seed: int = 0) -> I
     plan = EFFORTS[effort]
     yield from _planned(spec, dtype, plan, seed)
     for number in drawn_bits(_randoms(spec, dtype, plan), seed):
-        yield replace(recipe_from_bits(space_for(spec, dtype), spec.name, dtype, number), room=plan.room)
+        yield _with_room(recipe_from_bits(space_for(spec, dtype), spec.name, dtype, number), plan)
+
+
+def _with_room(recipe: Recipe, effort: Effort) -> Recipe:
+    """The recipe with an effort's room, if more cases of its size are of use."""
+    return recipe if recipe.kind == "bulk" else replace(recipe, room=effort.room)
 
 
 def _planned(spec: Spec, dtype: str, effort: Effort, seed: int) -> Iterator[Recipe]:
     """The recipes that do not come from Hypothesis."""
     for i, row in enumerate(covering_rows(space_for(spec, dtype))[: effort.covering]):
-        yield replace(covering_recipe(row, spec.name, dtype, seed, i), room=effort.room)
-    for i in range(_bulks(spec, dtype, effort, seed)):
-        yield recipe_beside("bulk", space_for(spec, dtype, "bulk"), spec.name, dtype, seed, i)
-    for i in range(effort.hard):
-        hard = recipe_beside("hard", space_for(spec, dtype, "hard"), spec.name, dtype, seed, i)
-        yield replace(hard, room=effort.room)
+        yield _with_room(covering_recipe(row, spec.name, dtype, seed, i), effort)
+    for kind, count in (("bulk", _bulks(spec, dtype, effort, seed)), ("hard", effort.hard)):
+        for i in range(count):
+            yield _with_room(recipe_beside(kind, space_for(spec, dtype, kind), spec.name, dtype, seed, i), effort)
 
 
 def _bulks(spec: Spec, dtype: str, effort: Effort, seed: int) -> int:
@@ -161,7 +164,7 @@ def for_each_stack(
         count, width = _randoms(spec, dtype, plan), DIGIT * len(space.counts)
 
         def climbing(number: int) -> Recipe:
-            return replace(climbing_recipe(space, spec.name, dtype, number), room=plan.room)
+            return _with_room(climbing_recipe(space, spec.name, dtype, number), plan)
 
         climb(count, seed, lambda number: tally.take(climbing(number)), width)
     return tally.drawn()
