@@ -21,7 +21,7 @@ Losses = Callable[[dict[str, Any]], Any]  # the value, of tensors by keras's nam
 class Torch:
     """torch: eager mode, `torch.autograd`."""
 
-    modes, compiles, compiling = ("eager",), (), 0.0
+    modes, compiles, traced, compiling = ("eager", "formula"), (), (), 0.0
 
     def __init__(self) -> None:
         self._torch = importlib.import_module("torch")
@@ -47,7 +47,8 @@ class Torch:
 class Jax:
     """jax: op by op or under `jax.jit`, `jax.vjp`; float64 with `jax_enable_x64`, the other dtypes without."""
 
-    modes = compiles = ("eager", "compiled")
+    modes = compiles = ("eager", "compiled", "formula")
+    traced = ("compiled", "formula")  # op by op, a formula's every new shape takes seconds
 
     def __init__(self) -> None:
         self._jax = importlib.import_module("jax")
@@ -77,7 +78,7 @@ class Jax:
 class TensorFlow:
     """tensorflow: op by op or traced by `tf.function`, `tf.GradientTape`."""
 
-    modes, compiles = ("eager", "compiled"), ("compiled",)
+    modes, compiles, traced = ("eager", "compiled", "formula"), ("compiled",), ("compiled",)
 
     def __init__(self) -> None:
         self._tf, self._traces = importlib.import_module("tensorflow"), Traces()

@@ -56,6 +56,7 @@ class Adapter:
             dtypes=DTYPES,
             modes=self._backend.modes,
             compiles=self._backend.compiles,
+            dialect="keras",
             flushes_subnormals=flushes,
             cotangents=True,
             details={
@@ -84,9 +85,10 @@ class Adapter:
             value, gradients = self._answer(*fixed)(given, seed)
             found = {}
             for name, gradient in zip(call.wrt, gradients, strict=True):
-                if gradient is None:
+                if gradient is None and call.mode != "formula":
                     raise RuntimeError(f"keras gave no gradient for {name!r}: {native.function} cuts it off")
-                array = self._backend.array(gradient)
+                # An input that the printed code does not look at has the gradient 0.
+                array = np.zeros_like(call.inputs[name]) if gradient is None else self._backend.array(gradient)
                 found[name] = native.layout.back(array) if name in native.layout.of else array
             return Output(self._backend.array(value), found)
 
@@ -105,7 +107,7 @@ class Adapter:
 
     def _answered(
         self,
-        function: str,
+        function: str | Callable[..., Any],
         mode: str,
         dtype: str,
         reduction: str | None,
@@ -114,7 +116,7 @@ class Adapter:
         options: tuple[tuple[str, Any], ...],
     ) -> Callable[..., tuple[Any, Sequence[Any]]]:
         """What gives the value, and the gradients by the arrays in `wrt`, of the arrays of a call and a cotangent."""
-        called = operator.attrgetter(function)(self._keras)
+        called = operator.attrgetter(function)(self._keras) if isinstance(function, str) else function
 
         def value_of(arrays: dict[str, Any]) -> Any:
             if not isinstance(called, type):
@@ -125,7 +127,7 @@ class Adapter:
             return loss(**{name: array for name, array in arrays.items() if name in CALLED})
 
         answer = functools.partial(self._backend.answer, value_of, wrt)
-        return self._backend.compiled(answer) if mode == "compiled" else answer
+        return self._backend.compiled(answer) if mode in self._backend.traced else answer
 
     def _flushes_subnormals(self, dtype: str) -> bool:
         """Whether twice the smallest number of a dtype is 0, in any mode."""

@@ -106,3 +106,11 @@ def _log(x):
     return where(low, paddle.log(larger) - 64 * math.log(2), paddle.log(where(low, 1, x)))
 ''',
 }
+
+KERAS_HELPERS: Mapping[str, str] = {
+    "_max": '''
+def _max(x, axis):
+    """The largest one. Keras refuses an array without elements, also where another axis is the empty one."""
+    return ops.max(x, axis=axis, keepdims=True) if math.prod(x.shape) else sum(x, axis)
+''',
+}
