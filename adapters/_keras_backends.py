@@ -34,6 +34,8 @@ class Torch:
     def answer(self, value_of: Losses, wrt: tuple[str, ...], given: dict[str, Any], seed: Any) -> tuple[Any, Any]:
         tensors = [given[name].requires_grad_() for name in wrt]
         value = value_of(given)
+        if not value.requires_grad:
+            return value, [None] * len(wrt)
         seed = self._torch.ones_like(value) if seed is None else seed.to(value.dtype)
         return value, self._torch.autograd.grad(value, tensors, seed, allow_unused=True) if wrt else ()
 

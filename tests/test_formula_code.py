@@ -49,7 +49,7 @@ def test_every_formula_is_printed_in_every_dialect(criterion: Any, dialect: Any)
 def test_printing_needs_no_framework(capsys: Any) -> None:
     code = (
         "import sys; from conformance.cli import main; main(['show', 'cross_entropy', '--as', 'jax']);"
-        "assert not {'jax', 'torch', 'tensorflow', 'mlx', 'paddle'} & set(sys.modules)"
+        "assert not {'jax', 'torch', 'tensorflow', 'mlx', 'paddle', 'keras'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -69,6 +69,7 @@ def test_an_unknown_dialect_is_told(capsys: Any) -> None:
         ("paddle", "cross_entropy", ["taken = kept & paddle.to_tensor(label_smoothing > 0)"]),
         ("mlx", "cross_entropy", ["kept = target != ignore_index", "w = _where(kept, ", "@_choice.vjp", "@_exp.vjp"]),
         ("jax", "cross_entropy", ["taken = kept & (label_smoothing > 0)"]),
+        ("keras", "cross_entropy", ["ops.max(x, axis=axis, keepdims=True) if math.prod(x.shape) else ops.sum(x"]),
         ("paddle", "squared_hinge", ["loss = _power(_maximum(1 - lead, 0), 2)"]),
         ("torch", "squared_hinge", ["loss = torch.clamp(1 - lead, min=0) ** 2"]),
         ("mlx", "gaussian_nll", ["_divide((input - target) ** 2, v)", "slope = cotangent / primals[1]"]),

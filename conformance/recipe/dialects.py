@@ -224,11 +224,11 @@ KERAS = Dialect(
         "minimum": "-_maximum(-{0}, -{1})",
         "where": "ops.where({0}, {1}, {2})",
         "sum": "ops.sum({0}, axis={1}, keepdims=True)",
-        "mean": "ops.mean({0}, axis={1}, keepdims=True)",
+        "mean": "_mean({0}, {1})",
         "max": "_max({0}, {1})",
         "all": "ops.all({0}, axis={1}, keepdims=True)",
         "sum_all": "ops.sum({0})",
-        "mean_all": "ops.mean({0})",
+        "mean_all": "_mean({0})",
         "max_all": "ops.max({0})",
         "log_softmax": "ops.log_softmax({0}, axis={1})",
         "gather": "ops.take_along_axis({0}, {1}, axis={2})",
@@ -248,6 +248,7 @@ KERAS = Dialect(
         "stack": "ops.stack({0}, axis={1})",
         "joint_shape": "np.broadcast_shapes(tuple({0}), tuple({1}))",
     },
+    helpers=KERAS_HELPERS,
     helpers=KERAS_HELPERS,
 )
 

@@ -114,3 +114,11 @@ def _max(x, axis):
     return ops.max(x, axis=axis, keepdims=True) if math.prod(x.shape) else sum(x, axis)
 ''',
 }
+
+KERAS_HELPERS: Mapping[str, str] = {
+    "_mean": '''
+def _mean(x, axis=None):
+    """The mean, over an axis or of everything. keras's own is one of float32 outside of tensorflow, of float64 too."""
+    return sum_all(x) / size(x) if axis is None else sum(x, axis) / x.shape[axis]
+''',
+}
