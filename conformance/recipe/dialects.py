@@ -249,7 +249,6 @@ KERAS = Dialect(
         "joint_shape": "np.broadcast_shapes(tuple({0}), tuple({1}))",
     },
     helpers=KERAS_HELPERS,
-    helpers=KERAS_HELPERS,
 )
 
 DIALECTS: Mapping[str, Dialect] = {item.name: item for item in (JAX, TORCH, TENSORFLOW, MLX, PADDLE, KERAS)}

@@ -113,9 +113,6 @@ def _max(x, axis):
     """The largest one. Keras refuses an array without elements, also where another axis is the empty one."""
     return ops.max(x, axis=axis, keepdims=True) if math.prod(x.shape) else sum(x, axis)
 ''',
-}
-
-KERAS_HELPERS: Mapping[str, str] = {
     "_mean": '''
 def _mean(x, axis=None):
     """The mean, over an axis or of everything. keras's own is one of float32 outside of tensorflow, of float64 too."""
