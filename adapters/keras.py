@@ -25,6 +25,7 @@ from ._keras_losses import FUNCTIONS, native_of
 
 VARIANTS = ("torch", "jax", "tensorflow")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
+PLACES = {"cpu": "cpu:0", "cuda": "gpu:0"}  # keras's words for devices
 EPSILON = 1e-7  # keras's own, of which a criterion without an `eps` knows nothing
 CALLED = ("y_true", "y_pred", "sample_weight")  # by a loss; what else there is goes to its constructor
 
@@ -41,6 +42,7 @@ class Adapter:
             raise RuntimeError(f"keras runs on {here} in this process, and on one of its backends only")
         self.name = f"keras:{here}"
         self._backend = BACKENDS[here]()
+        self._devices = ("cpu", "cuda") if self._backend.has_gpu else ("cpu",)
         self._answer = functools.cache(self._answered)
 
     @property
@@ -53,6 +55,7 @@ class Adapter:
         flushes = tuple(dtype for dtype in DTYPES if self._flushes_subnormals(dtype))
         return Environment(
             versions={"keras": self._keras.__version__, **self._backend.versions},
+            devices=self._devices,
             dtypes=DTYPES,
             modes=self._backend.modes,
             compiles=self._backend.compiles,
@@ -62,6 +65,7 @@ class Adapter:
             details={
                 "flush denormal": " ".join(flushes),
                 "cpu features": cpu_features(),
+                **self._backend.settings,
                 **{name: os.environ.get(name, "") for name in ("XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS")},
             },
         )
@@ -73,13 +77,15 @@ class Adapter:
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
-        if call.device != "cpu" or call.mode not in self._backend.modes:
-            raise Unsupported(f"{self.name} runs {' and '.join(self._backend.modes)}, on cpu here")
+        if call.device not in self._devices or call.mode not in self._backend.modes:
+            where = " and ".join(self._devices)
+            raise Unsupported(f"{self.name} runs {' and '.join(self._backend.modes)}, on {where} here")
         native, loss = native_of(call)
         wrt = tuple(native.names[name] for name in call.wrt)
         epsilon = call.parameters.get("eps", EPSILON)
         fixed = (native.function, call.mode, call.dtype, loss.reduction, epsilon, wrt, tuple(loss.options.items()))
-        with self._keras.device("cpu:0"), self._backend.in_dtype(call.dtype), self._settings(call.dtype, epsilon):
+        place = self._keras.device(PLACES[call.device])
+        with place, self._backend.in_dtype(call.dtype), self._settings(call.dtype, epsilon):
             given = {name: self._keras.ops.convert_to_tensor(array) for name, array in loss.arrays.items()}
             seed = None if call.cotangent is None else self._keras.ops.convert_to_tensor(call.cotangent)
             value, gradients = self._answer(*fixed)(given, seed)
