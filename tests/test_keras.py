@@ -292,6 +292,19 @@ def test_a_formula_of_an_empty_batch_is_answered(adapter: Adapter) -> None:
     assert found.gradients["input"].shape == (0, 3)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_formula_of_scalars_is_of_their_dtype(adapter: Adapter, dtype: str) -> None:
+    """Of a number beside them keras makes one of `floatx`: 1e-7 would be rounded, and float16 become float32."""
+    spec = spec_for("mape")
+    given = {name: item.default for name, item in spec.params.items()} | {"eps": 1e-7, "reduction": "none"}
+    arrays = {"input": np.array(1, DTYPES[dtype]), "target": np.array(0, DTYPES[dtype])}
+    run = in_mode(adapter, spec, "formula", adapter.environment()).run
+    found = run(Call("mape", arrays, given, dtype, mode="formula", wrt=("input",)))
+    assert found.value.dtype == found.gradients["input"].dtype == DTYPES[dtype]
+    if dtype == "float64":
+        assert float(found.value) == pytest.approx(given["scale"] / 1e-7, rel=1e-15)
+
+
 def test_an_input_that_the_code_does_not_look_at_has_the_gradient_0(adapter: Adapter) -> None:
     spec = spec_for("soft_cross_entropy")
     given = {name: item.default for name, item in spec.params.items()} | {"label_smoothing": 1, "reduction": "sum"}

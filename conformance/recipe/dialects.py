@@ -222,7 +222,7 @@ KERAS = Dialect(
         "softplus": "_softplus({0})",  # what ops.softplus is, the backend decides; torch's gives up at 20
         "maximum": "_maximum({0}, {1})",
         "minimum": "-_maximum(-{0}, -{1})",
-        "where": "ops.where({0}, {1}, {2})",
+        "where": "ops.where({0}, *_pair({1}, {2}))",
         "sum": "ops.sum({0}, axis={1}, keepdims=True)",
         "mean": "_mean({0}, {1})",
         "max": "_max({0}, {1})",

@@ -108,6 +108,12 @@ def _log(x):
 }
 
 KERAS_HELPERS: Mapping[str, str] = {
+    "_pair": '''
+def _pair(x, y):
+    """Two tensors: a number is one of the other's dtype. Of it keras makes one of `floatx`, which rounds or widens."""
+    dtype = x.dtype if ops.is_tensor(x) else y.dtype if ops.is_tensor(y) else "int64"
+    return [item if ops.is_tensor(item) else ops.full((), item, dtype) for item in (x, y)]
+''',
     "_max": '''
 def _max(x, axis):
     """The largest one. Keras refuses an array without elements, also where another axis is the empty one."""
