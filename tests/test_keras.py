@@ -15,8 +15,8 @@ from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError
 from conformance.spec import spec_for
 from conformance.suite.formula import in_mode
-from tests.calls import call_of, check_formula, formula_edges, is_imported_unasked
-from tests.test_formula_code import POISON
+from tests.calls import call_of, check_formula_by_reference, is_imported_unasked
+from tests.test_formula_code import POISON, SPECS
 
 RNG = np.random.Generator(np.random.Philox(0))
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -254,20 +254,10 @@ def test_what_keras_does_not_offer_is_unsupported(
     assert adapter.binding("smooth_l1") is adapter.binding("kl_div") is None
 
 
-def one_edge_each() -> Any:
-    """The first edge case of each criterion that says something of a gradient, or else of the value."""
-    edges: dict[str, Any] = {}
-    for param in formula_edges():
-        spec, edge = param.values
-        if spec.name not in edges or (edge.gradient and not edges[spec.name].values[1].gradient):
-            edges[spec.name] = param
-    return list(edges.values())
-
-
-@pytest.mark.parametrize(("spec", "edge"), one_edge_each())
-def test_mode_formula_runs_the_printed_code(adapter: Adapter, spec: Any, edge: Any) -> None:
-    """One of each criterion, since jax compiles each; a run judges all of them."""
-    check_formula(adapter, spec, edge)
+@pytest.mark.parametrize("criterion", SPECS)
+def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) -> None:
+    """One case of each criterion, since jax compiles each; a run judges all of them."""
+    check_formula_by_reference(adapter, criterion)
 
 
 @pytest.mark.parametrize("criterion", POISON)
