@@ -603,6 +603,13 @@ class NearTie(Right):
         return Output(np.where(error < 2, 0, output.value).astype(output.value.dtype), output.gradients)
 
 
+class NearTieBeneath(NearTie):
+    """... which is the fault of a package beneath, whose version is told beside its own."""
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: self.version, "beneath": "3.1"})
+
+
 class NearTieAndMore(NearTie):
     """... and is off by a thousandth beyond 4, in the same check."""
 

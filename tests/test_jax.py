@@ -77,9 +77,9 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert environment.costly == ()
     assert environment.dialect == "jax"
     assert environment.cotangents
-    assert environment.details["flush denormal"] in {
-        f"eager {one}, compiled {other}" for one in ("true", "false") for other in ("true", "false")
-    }
+    assert not environment.flushes("float16")  # of which XLA makes float32 on the CPU
+    told = " ".join(dtype for dtype in environment.dtypes if environment.flushes(dtype)) or "none"
+    assert environment.details["flush denormal"] == f"eager {told}, compiled {told}"
 
 
 def test_it_binds_functions_that_exist(adapter: Adapter) -> None:

@@ -532,7 +532,39 @@ def test_an_entry_that_does_not_fit_its_criterion_ends_the_run_before_it_starts(
     ],
 )
 def test_versions(versions: str, version: str, applies: bool) -> None:
-    assert read_one(versions=versions).applies_to(version) is applies
+    assert read_one(versions=versions).applies_to({"near_tie": version, "other": "0"}) is applies
+
+
+@pytest.mark.parametrize(
+    ("versions", "seen", "applies"),
+    [
+        ("jaxlib>=0.10.2,<0.11", "0.10.2", True),
+        ("jaxlib >=0.10.2, <0.11", "0.10.2", True),
+        ("Jax_Lib>=0.10.2", "", False),
+        ("jax-numpy==3", "3", True),  # a package's name is written in several ways
+        ("jaxlib>=0.11", "0.10.2", False),
+        ("elsewhere>=0", "", False),
+        (">=0.2.8,<0.2.9", "0.2.8", True),
+    ],
+)
+def test_a_range_may_be_that_of_another_package(versions: str, seen: str, applies: bool) -> None:
+    packages = {"optax": "0.2.8", "jaxlib": "0.10.2", "jax_numpy": "3"}
+    one = read_one(versions=versions)
+    assert one.version(packages) == seen
+    assert one.applies_to(packages) is applies
+
+
+def test_a_package_without_a_range_is_told(tmp_path: Path) -> None:
+    assert "not a version range" in faults(tmp_path, entry(versions="jaxlib"))
+
+
+def test_a_fault_of_another_package_is_known_by_its_version(tmp_path: Path) -> None:
+    """A framework may be new, and the compiler beneath it old: the range says whose fault it is."""
+    assert value_of(judged("NearTieBeneath", written(tmp_path, entry(versions="beneath>=3")))).known == ["near-tie"]
+    assert value_of(judged("NearTieBeneath", written(tmp_path, entry(versions="beneath>=4")))).known == []
+    shown = {**WITNESS, "inputs": {"input": [9.0], "target": [0.0]}}  # it never was
+    (told,) = judged("NearTieBeneath", written(tmp_path, entry(versions="beneath<3", witness=shown))).fixed
+    assert "(3.1)" in told
 
 
 def test_the_variants_of_an_adapter_share_one_file_and_patterns_tell_them_apart() -> None:
