@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported, load_adapter
+from conformance import Binding, Call, Difference, Environment, Harmful, Output, Unsupported, load_adapter
 from conformance.cases.bind import outside
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.spec import match, spec_for
@@ -313,6 +313,13 @@ class Raises(Misbehaving):
 
     def misbehave(self, call: Call) -> Any:
         raise RuntimeError("the kernel gave up\nand said why on a second line")
+
+
+class RaisesHarmful(Misbehaving):
+    name = "raises_harmful"
+
+    def misbehave(self, call: Call) -> Any:
+        raise Harmful("the kernel writes beyond its output")
 
 
 class RaisesSystemExit(Misbehaving):

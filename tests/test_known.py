@@ -111,6 +111,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ({"envelope": {"raises": "a ("}}, "raises"),
         ({"envelope": {"ulp": "many"}}, "ulp"),
         ({"envelope": {"computed_in": "float31"}}, "there is no dtype 'float31'"),
+        ({"envelope": {"times": 0.5}}, "greater than or equal to 1"),
         ({"envelope": {}}, "envelope"),
         ({"witness": {**WITNESS, "dtype": "float8"}}, "float8"),
         ({"checks": []}, "checks"),
@@ -414,6 +415,30 @@ def test_what_takes_subnormal_inputs_for_0_is_known_and_no_more(dtype: str) -> N
             covered = Coverage([own], spec, stack, wrt).of(f"l1/x/cpu/eager/{dtype}/{check}", name, verdict, 0)
             assert covered.left == left, (name, answer)
             assert (verdict.severity == AGREES).all() == (answer is right)
+
+
+def test_a_parameter_in_float32_is_named_in_instead_and_covers_no_more() -> None:
+    spec = load_specs([specs_folder()])["huber"]
+    case = make_case(spec, {"input": [3.0], "target": [0.0]}, {"delta": 0.3, "reduction": "none"}, "float64")
+    stack, delta = Stack.of(case), float(np.float32(0.3))
+    envelope = {"instead": "loss = weight * delta_float32 * (abs(error) - delta_float32 / 2)"}
+    own = Entry.model_validate(entry(checks="huber/*/*/*/*/value", when="", envelope=envelope))
+    assert not fault_of(own, spec)
+    right = delta * (3 - delta / 2)
+    for answer, left in ((right, AGREES), (float(np.float32(right)), FAILS)):
+        verdict = judge(evaluate_stack(spec, stack, ())["value"], np.array([[answer]]), FORMATS["float64"])
+        assert (verdict.severity == FAILS).all()
+        assert Coverage([own], spec, stack, ()).of("huber/x/cpu/eager/float64/value", "value", verdict, 0).left == left
+
+
+def test_an_answer_may_be_off_by_that_many_times_the_budget_of_what_is_computed() -> None:
+    spec = load_specs([specs_folder()])["l1"]
+    stack = Stack.of(make_case(spec, {"input": [3.0], "target": [0.1]}, {"reduction": "none"}, "float64"))
+    envelope = {"instead": "loss = 2 * weight * abs(error)", "times": 2.0**28}
+    own = Entry.model_validate(entry(checks="l1/*/*/*/*/value", when="", envelope=envelope))
+    for error, left in ((0.0, AGREES), (2.0**-26, AGREES), (2.0**-20, FAILS), (np.nan, FAILS), (np.inf, FAILS)):
+        verdict = judge(evaluate_stack(spec, stack, ())["value"], np.array([[5.8 + error]]), FORMATS["float64"])
+        assert Coverage([own], spec, stack, ()).of("l1/x/cpu/eager/float64/value", "value", verdict, 0).left == left
 
 
 def test_every_limit_of_an_envelope_must_hold(tmp_path: Path) -> None:

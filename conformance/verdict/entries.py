@@ -52,7 +52,7 @@ class Envelope(_Strict):
     """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
     comes to: the statements, in place of the formula's, that the framework is known to compute. `computed_in` is
     another dtype, in which it computes them (without any: the formula); `flushed`, that it takes subnormal inputs
-    for 0."""
+    for 0; `times`, that it may be off by that many times the tight budget of what they come to."""
 
     ulp: float | None = None
     absolute: float | None = None
@@ -62,11 +62,12 @@ class Envelope(_Strict):
     instead: str = ""
     computed_in: str = ""
     flushed: bool = False
+    times: float = Field(default=1, ge=1)
 
     @property
     def is_formula(self) -> bool:
         """Whether it says what the framework computes, beside or without limits."""
-        return bool(self.instead or self.computed_in or self.flushed)
+        return bool(self.instead or self.computed_in or self.flushed or self.times > 1)
 
     @field_validator("computed_in")
     @classmethod
