@@ -21,12 +21,16 @@ Losses = Callable[[dict[str, Any]], Any]  # the value, of tensors by keras's nam
 class Torch:
     """torch: eager mode, `torch.autograd`."""
 
-    modes, compiles, compiling = ("eager",), (), 0.0
+    modes, compiles, traced, compiling = ("eager", "formula"), (), (), 0.0
 
     def __init__(self) -> None:
         self._torch = importlib.import_module("torch")
         self._torch.set_num_threads(1)
-        self.versions = {"torch": self._torch.__version__}
+        self.versions, self.has_gpu = {"torch": self._torch.__version__}, self._torch.cuda.is_available()
+        self.settings = {
+            "float32 matmul precision": self._torch.get_float32_matmul_precision(),
+            "deterministic algorithms": str(self._torch.are_deterministic_algorithms_enabled()).lower(),
+        }
 
     def in_dtype(self, dtype: str) -> contextlib.AbstractContextManager[object]:
         return contextlib.nullcontext()
@@ -34,11 +38,13 @@ class Torch:
     def answer(self, value_of: Losses, wrt: tuple[str, ...], given: dict[str, Any], seed: Any) -> tuple[Any, Any]:
         tensors = [given[name].requires_grad_() for name in wrt]
         value = value_of(given)
+        if not value.requires_grad:
+            return value, [None] * len(wrt)
         seed = self._torch.ones_like(value) if seed is None else seed.to(value.dtype)
         return value, self._torch.autograd.grad(value, tensors, seed, allow_unused=True) if wrt else ()
 
     def array(self, tensor: Any) -> Array:
-        tensor = tensor.detach()
+        tensor = tensor.detach().cpu()
         if tensor.dtype == self._torch.bfloat16:
             return tensor.view(self._torch.int16).numpy().view(ml_dtypes.bfloat16)  # type: ignore[no-any-return]
         return tensor.numpy()  # type: ignore[no-any-return]
@@ -47,12 +53,15 @@ class Torch:
 class Jax:
     """jax: op by op or under `jax.jit`, `jax.vjp`; float64 with `jax_enable_x64`, the other dtypes without."""
 
-    modes = compiles = ("eager", "compiled")
+    modes = compiles = ("eager", "compiled", "formula")
+    traced = ("compiled", "formula")  # op by op, a formula's every new shape takes seconds
 
     def __init__(self) -> None:
         self._jax = importlib.import_module("jax")
         self._executables = Executables()
         self.versions = {"jax": self._jax.__version__, "jaxlib": self._jax.lib.__version__}
+        self.has_gpu = any(device.platform == "gpu" for device in self._jax.devices())
+        self.settings = {"matmul precision": str(self._jax.config.jax_default_matmul_precision)}
 
     @property
     def compiling(self) -> float:
@@ -77,11 +86,13 @@ class Jax:
 class TensorFlow:
     """tensorflow: op by op or traced by `tf.function`, `tf.GradientTape`."""
 
-    modes, compiles = ("eager", "compiled"), ("compiled",)
+    modes, compiles, traced = ("eager", "compiled", "formula"), ("compiled",), ("compiled",)
 
     def __init__(self) -> None:
         self._tf, self._traces = importlib.import_module("tensorflow"), Traces()
         self.versions = {"tensorflow": self._tf.__version__}
+        self.has_gpu = bool(self._tf.config.list_physical_devices("GPU"))
+        self.settings = {"TF32": str(self._tf.config.experimental.tensor_float_32_execution_enabled()).lower()}
         with contextlib.suppress(RuntimeError):  # it runs already, as it was told then
             self._tf.config.threading.set_intra_op_parallelism_threads(1)
             self._tf.config.threading.set_inter_op_parallelism_threads(1)

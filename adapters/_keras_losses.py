@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conformance import Call, Difference, Unsupported
+from conformance.adapter.formula import function_of
 
 Array = NDArray[Any]
 PAIR = {"input": "y_pred", "target": "y_true"}
@@ -44,7 +45,7 @@ class Layout:
 class Native:
     """A loss of keras: its names for inputs and parameters, what it is told besides, and what it has not."""
 
-    function: str
+    function: str | Callable[..., Any]  # a name: one of keras's own
     layout: Layout = field(default_factory=Layout)
     names: Mapping[str, str] = field(default_factory=lambda: PAIR)
     options: Mapping[str, str] = field(default_factory=dict)  # of the spec's parameters
@@ -139,7 +140,10 @@ FUNCTIONS = {
 
 
 def native_of(call: Call) -> tuple[Native, Loss]:
-    """The loss of keras for a call, and what it is called with."""
+    """The loss of keras for a call, or the function that its code defines, and what it is called with."""
+    if call.mode == "formula":
+        formula = Native(function_of(call), names={name: name for name in call.inputs})
+        return formula, Loss(dict(call.inputs), dict(call.parameters), None)
     native = FUNCTIONS.get(call.criterion)
     if native is None:
         raise Unsupported(f"keras has no function for {call.criterion}")

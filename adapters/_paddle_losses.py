@@ -6,7 +6,7 @@ import operator
 
 import numpy as np
 
-from conformance import Call, Difference, Unsupported
+from conformance import Call, Difference, Harmful, Unsupported
 from conformance.adapter.losses import Loss, Native
 
 DOCUMENTATION = "https://www.paddlepaddle.org.cn/documentation/docs/en/api/paddle/nn/functional"
@@ -90,9 +90,11 @@ def _cross_entropy(call: Call, loss: Loss) -> None:
 def _nll(call: Call, loss: Loss) -> None:
     if call.inputs["input"].ndim < 2:
         raise Unsupported(f"{loss.title} takes a batch")
-    is_ignored = call.inputs["target"] == operator.index(call.parameters["ignore_index"])
-    if call.parameters["reduction"] != "none" and is_ignored.any():
-        raise Unsupported(f"{loss.title} writes beyond its output for each ignored label, unless the reduction is none")
+    is_ignored = np.ravel(call.inputs["target"] == operator.index(call.parameters["ignore_index"]))
+    if call.parameters["reduction"] != "none" and is_ignored[1:].any():  # the first is the output's one element
+        raise Harmful(
+            f"{loss.title} writes beyond its output for each ignored label but the first, unless the reduction is none"
+        )
     if loss.arrays["label"].dtype.kind in "iu":
         loss.arrays["label"] = loss.arrays["label"].astype(np.int64)
 

@@ -23,6 +23,7 @@ from conformance.adapter.losses import formula_of
 from ._jax_losses import FUNCTIONS, loss_of
 
 MODES = ("eager", "compiled", "formula")
+DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
 class Adapter:
@@ -42,18 +43,18 @@ class Adapter:
 
     def environment(self) -> Environment:
         """The versions, the devices that jax sees, and what can change the bits of a result."""
-        flushes = {mode: _flushes_subnormals(mode) for mode in MODES[:2]}
+        flushes = {mode: [dtype for dtype in DTYPES if _flushes_subnormals(mode, dtype)] for mode in MODES[:2]}
         return Environment(
             versions={"optax": optax.__version__, "jax": jax.__version__, "jaxlib": jax.lib.__version__},
             devices=tuple(self._devices),
-            dtypes=("float64", "float32", "bfloat16", "float16"),
+            dtypes=DTYPES,
             modes=MODES,
             compiles=MODES,
             dialect="jax",
-            flushes_subnormals=any(flushes.values()),
+            flushes_subnormals=tuple(dtype for dtype in DTYPES if any(dtype in each for each in flushes.values())),
             cotangents=True,
             details={
-                "flush denormal": ", ".join(f"{mode} {str(flush).lower()}" for mode, flush in flushes.items()),
+                "flush denormal": ", ".join(f"{mode} {' '.join(each) or 'none'}" for mode, each in flushes.items()),
                 "cpu features": cpu_features(),
                 "devices": ", ".join(f"{name} {device.device_kind}" for name, device in self._devices.items()),
                 "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
@@ -115,6 +116,8 @@ def _compiled(*fixed: Any) -> Callable[..., tuple[Any, Any]]:
     return jax.jit(functools.partial(_answer, *fixed))  # type: ignore[no-any-return,unused-ignore]
 
 
-def _flushes_subnormals(mode: str) -> bool:
+def _flushes_subnormals(mode: str, dtype: str) -> bool:
+    """Whether twice the smallest number is 0: not in float16, of which XLA makes float32 on the CPU."""
     double = jax.jit(lambda x: x + x) if mode == "compiled" else lambda x: x + x
-    return bool(double(jnp.asarray(np.finfo(np.float32).smallest_subnormal)) == 0)
+    with jax.enable_x64(dtype == "float64"):
+        return bool(double(jnp.asarray(jnp.finfo(dtype).smallest_subnormal, dtype)) == 0)

@@ -25,6 +25,7 @@ from ._keras_losses import FUNCTIONS, native_of
 
 VARIANTS = ("torch", "jax", "tensorflow")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
+PLACES = {"cpu": "cpu:0", "cuda": "gpu:0"}  # keras's words for devices
 EPSILON = 1e-7  # keras's own, of which a criterion without an `eps` knows nothing
 CALLED = ("y_true", "y_pred", "sample_weight")  # by a loss; what else there is goes to its constructor
 
@@ -41,6 +42,7 @@ class Adapter:
             raise RuntimeError(f"keras runs on {here} in this process, and on one of its backends only")
         self.name = f"keras:{here}"
         self._backend = BACKENDS[here]()
+        self._devices = ("cpu", "cuda") if self._backend.has_gpu else ("cpu",)
         self._answer = functools.cache(self._answered)
 
     @property
@@ -53,14 +55,17 @@ class Adapter:
         flushes = tuple(dtype for dtype in DTYPES if self._flushes_subnormals(dtype))
         return Environment(
             versions={"keras": self._keras.__version__, **self._backend.versions},
+            devices=self._devices,
             dtypes=DTYPES,
             modes=self._backend.modes,
             compiles=self._backend.compiles,
+            dialect="keras",
             flushes_subnormals=flushes,
             cotangents=True,
             details={
                 "flush denormal": " ".join(flushes),
                 "cpu features": cpu_features(),
+                **self._backend.settings,
                 **{name: os.environ.get(name, "") for name in ("XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS")},
             },
         )
@@ -72,21 +77,24 @@ class Adapter:
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
-        if call.device != "cpu" or call.mode not in self._backend.modes:
-            raise Unsupported(f"{self.name} runs {' and '.join(self._backend.modes)}, on cpu here")
+        if call.device not in self._devices or call.mode not in self._backend.modes:
+            where = " and ".join(self._devices)
+            raise Unsupported(f"{self.name} runs {' and '.join(self._backend.modes)}, on {where} here")
         native, loss = native_of(call)
         wrt = tuple(native.names[name] for name in call.wrt)
         epsilon = call.parameters.get("eps", EPSILON)
         fixed = (native.function, call.mode, call.dtype, loss.reduction, epsilon, wrt, tuple(loss.options.items()))
-        with self._keras.device("cpu:0"), self._backend.in_dtype(call.dtype), self._settings(call.dtype, epsilon):
+        place = self._keras.device(PLACES[call.device])
+        with place, self._backend.in_dtype(call.dtype), self._settings(call.dtype, epsilon):
             given = {name: self._keras.ops.convert_to_tensor(array) for name, array in loss.arrays.items()}
             seed = None if call.cotangent is None else self._keras.ops.convert_to_tensor(call.cotangent)
             value, gradients = self._answer(*fixed)(given, seed)
             found = {}
             for name, gradient in zip(call.wrt, gradients, strict=True):
-                if gradient is None:
+                if gradient is None and call.mode != "formula":
                     raise RuntimeError(f"keras gave no gradient for {name!r}: {native.function} cuts it off")
-                array = self._backend.array(gradient)
+                # An input that the printed code does not look at has the gradient 0.
+                array = np.zeros_like(call.inputs[name]) if gradient is None else self._backend.array(gradient)
                 found[name] = native.layout.back(array) if name in native.layout.of else array
             return Output(self._backend.array(value), found)
 
@@ -105,7 +113,7 @@ class Adapter:
 
     def _answered(
         self,
-        function: str,
+        function: str | Callable[..., Any],
         mode: str,
         dtype: str,
         reduction: str | None,
@@ -114,7 +122,7 @@ class Adapter:
         options: tuple[tuple[str, Any], ...],
     ) -> Callable[..., tuple[Any, Sequence[Any]]]:
         """What gives the value, and the gradients by the arrays in `wrt`, of the arrays of a call and a cotangent."""
-        called = operator.attrgetter(function)(self._keras)
+        called = operator.attrgetter(function)(self._keras) if isinstance(function, str) else function
 
         def value_of(arrays: dict[str, Any]) -> Any:
             if not isinstance(called, type):
@@ -125,7 +133,7 @@ class Adapter:
             return loss(**{name: array for name, array in arrays.items() if name in CALLED})
 
         answer = functools.partial(self._backend.answer, value_of, wrt)
-        return self._backend.compiled(answer) if mode == "compiled" else answer
+        return self._backend.compiled(answer) if mode in self._backend.traced else answer
 
     def _flushes_subnormals(self, dtype: str) -> bool:
         """Whether twice the smallest number of a dtype is 0, in any mode."""

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from conformance.adapter import Adapter, Binding, Call, Difference, Environment, Output, Unsupported, WorkerDied
+    from conformance.adapter import (
+        Adapter,
+        Binding,
+        Call,
+        Difference,
+        Environment,
+        Harmful,
+        Output,
+        Unsupported,
+        WorkerDied,
+    )
     from conformance.adapter.load import load_adapter
     from conformance.adapter.machine import cpu_features
     from conformance.errors import ConformanceError
@@ -23,6 +33,7 @@ _HOMES = {
     "Call": "adapter",
     "Difference": "adapter",
     "Environment": "adapter",
+    "Harmful": "adapter",
     "Output": "adapter",
     "Unsupported": "adapter",
     "WorkerDied": "adapter",
@@ -40,6 +51,7 @@ __all__ = [
     "ConformanceError",
     "Difference",
     "Environment",
+    "Harmful",
     "Output",
     "Reference",
     "Unsupported",

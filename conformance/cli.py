@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "--as",
         dest="dialect",
         metavar="DIALECT",
-        help="instead, its formula as a function of jax, torch, tensorflow, mlx or paddle, to paste into a project",
+        help="instead, its formula as a function of jax, torch, tensorflow, mlx, paddle or keras, to paste elsewhere",
     )
     replay = _add(commands, "replay", "run a check's witnesses again, and say what they come to now", _replay)
     replay.add_argument("results", type=Path)

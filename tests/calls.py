@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from conformance import Adapter, Call
-from conformance.cases.case import in_dtype
-from conformance.spec import load_specs, specs_folder
+from conformance.cases.case import Stack, in_dtype
+from conformance.reference.evaluate import evaluate_stack
+from conformance.spec import load_specs, spec_for, specs_folder
 from conformance.suite.edges import applies, edge_case
 from conformance.suite.formula import in_mode
 
@@ -40,6 +41,23 @@ def check_formula(adapter: Adapter, spec: Any, edge: Any) -> None:
         np.testing.assert_allclose(output.value, np.array(edge.value, float), rtol=1e-13, atol=1e-15)
     for name in wrt:
         np.testing.assert_allclose(output.gradients[name], np.array(edge.gradient[name], float), rtol=1e-13, atol=1e-15)
+
+
+def check_formula_by_reference(adapter: Adapter, criterion: str) -> None:
+    """Whether the printed code of a formula, run by an adapter in float64, answers what the reference does.
+
+    The case is the criterion's first edge case that says something of a gradient, or its first one if none does.
+    """
+    spec = spec_for(criterion)
+    edges = [e for e in spec.edge_cases if e.level == "required" and e.error is None and applies(e, spec, "float64")]
+    edge = min(edges, key=lambda edge: not edge.gradient)
+    case, wrt = edge_case(edge, spec, "float64"), tuple(edge.gradient)
+    call = Call(criterion, dict(case.inputs), case.parameters, "float64", mode="formula", wrt=wrt)
+    output = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
+    numbers = evaluate_stack(spec, Stack.of(case), wrt)
+    for name, got in {"value": output.value, **output.gradients}.items():
+        assert got.dtype == np.float64
+        np.testing.assert_allclose(got, numbers[name].high[0], rtol=1e-13, atol=1e-15)
 
 
 def is_imported_unasked(framework: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance import Binding, Call, Difference, Environment, Output, Unsupported, load_adapter
+from conformance import Binding, Call, Difference, Environment, Harmful, Output, Unsupported, load_adapter
 from conformance.cases.bind import outside
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.spec import match, spec_for
@@ -315,6 +315,13 @@ class Raises(Misbehaving):
         raise RuntimeError("the kernel gave up\nand said why on a second line")
 
 
+class RaisesHarmful(Misbehaving):
+    name = "raises_harmful"
+
+    def misbehave(self, call: Call) -> Any:
+        raise Harmful("the kernel writes beyond its output")
+
+
 class RaisesSystemExit(Misbehaving):
     name = "raises_system_exit"
 
@@ -601,6 +608,13 @@ class NearTie(Right):
             return output
         error = np.abs(call.inputs["input"].astype(np.float64) - call.inputs["target"].astype(np.float64))
         return Output(np.where(error < 2, 0, output.value).astype(output.value.dtype), output.gradients)
+
+
+class NearTieBeneath(NearTie):
+    """... which is the fault of a package beneath, whose version is told beside its own."""
+
+    def environment(self) -> Environment:
+        return Environment(versions={self.name: self.version, "beneath": "3.1"})
 
 
 class NearTieAndMore(NearTie):

@@ -13,13 +13,11 @@ import pytest
 
 from conformance import Binding, Call, Environment, Unsupported, load_adapter
 from conformance.adapter.formula import function_of
-from conformance.cases.case import Stack
 from conformance.cli import main
 from conformance.formula import Builder, Node, dims_of, parse_expression
 from conformance.formula.node import walk
 from conformance.recipe import DIALECTS, Unprintable, recipe
 from conformance.recipe.contexts import Contexts
-from conformance.reference.evaluate import evaluate_stack
 from conformance.spec import load_specs, spec_for, specs_folder
 from conformance.suite.edges import edge_case
 from conformance.suite.formula import in_mode
@@ -27,7 +25,7 @@ from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.suite.run import judge_cell
 from conformance.verdict.entries import Entry
-from tests.calls import formula_edges
+from tests.calls import check_formula_by_reference, formula_edges
 
 SPECS = load_specs([specs_folder()])
 
@@ -49,7 +47,7 @@ def test_every_formula_is_printed_in_every_dialect(criterion: Any, dialect: Any)
 def test_printing_needs_no_framework(capsys: Any) -> None:
     code = (
         "import sys; from conformance.cli import main; main(['show', 'cross_entropy', '--as', 'jax']);"
-        "assert not {'jax', 'torch', 'tensorflow', 'mlx', 'paddle'} & set(sys.modules)"
+        "assert not {'jax', 'torch', 'tensorflow', 'mlx', 'paddle', 'keras'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -69,6 +67,7 @@ def test_an_unknown_dialect_is_told(capsys: Any) -> None:
         ("paddle", "cross_entropy", ["taken = kept & paddle.to_tensor(label_smoothing > 0)"]),
         ("mlx", "cross_entropy", ["kept = target != ignore_index", "w = _where(kept, ", "@_choice.vjp", "@_exp.vjp"]),
         ("jax", "cross_entropy", ["taken = kept & (label_smoothing > 0)"]),
+        ("keras", "cross_entropy", ["ops.max(x, axis=axis, keepdims=True) if math.prod(x.shape) else ops.sum(x"]),
         ("paddle", "squared_hinge", ["loss = _power(_maximum(1 - lead, 0), 2)"]),
         ("torch", "squared_hinge", ["loss = torch.clamp(1 - lead, min=0) ** 2"]),
         ("mlx", "gaussian_nll", ["_divide((input - target) ** 2, v)", "slope = cotangent / primals[1]"]),
@@ -199,16 +198,7 @@ def test_a_sigmoid_keeps_its_slope_where_it_is_nearly_1() -> None:
 def test_mode_formula_runs_the_printed_code(criterion: Any) -> None:
     """Through the adapter, against the reference."""
     pytest.importorskip("torch")
-    spec, adapter = SPECS[criterion], load_adapter("torch")
-    edge = next(e for e in spec.edge_cases if e.gradient and e.level == "required" and e.error is None)
-    case = edge_case(edge, spec, "float64")
-    wrt = tuple(edge.gradient)
-    output = in_mode(adapter, spec, "formula", adapter.environment()).run(
-        Call(criterion, dict(case.inputs), case.parameters, "float64", mode="formula", wrt=wrt)
-    )
-    numbers = evaluate_stack(spec, Stack.of(case), wrt)
-    for name, got in {"value": output.value, **output.gradients}.items():
-        np.testing.assert_allclose(got, numbers[name].high[0], rtol=1e-13, atol=1e-15)
+    check_formula_by_reference(load_adapter("torch"), criterion)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError
-from tests.calls import call_of, is_imported_unasked
+from conformance.spec import spec_for
+from conformance.suite.formula import in_mode
+from tests.calls import call_of, check_formula_by_reference, is_imported_unasked
+from tests.test_formula_code import POISON, SPECS
 
 RNG = np.random.Generator(np.random.Philox(0))
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -125,7 +128,9 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert isinstance(adapter, Adapter)
     assert adapter.name == f"keras:{backend}"
     assert list(environment.versions)[:2] == ["keras", backend]
-    assert environment.modes == (("eager",) if backend == "torch" else ("eager", "compiled"))
+    assert environment.modes == (("eager", "formula") if backend == "torch" else ("eager", "compiled", "formula"))
+    assert ("formula" in environment.compiles) == (backend == "jax")
+    assert environment.dialect == "keras"
     assert isinstance(environment.flushes_subnormals, tuple)
     assert environment.cotangents
 
@@ -147,7 +152,7 @@ def test_it_answers_what_keras_answers(adapter: Adapter, criterion: str) -> None
 
     binding = adapter.binding(criterion)
     assert binding is not None
-    for mode in adapter.environment().modes:
+    for mode in adapter.environment().modes[:-1]:
         call = keras_call(criterion, mode=mode)
         output, wanted = adapter.run(call), theirs(call)
         assert output.value.dtype == np.float32
@@ -208,7 +213,7 @@ def test_epsilon_is_the_spec_s_own(adapter: Adapter) -> None:
 
 def test_a_cotangent_weighs_the_gradients(adapter: Adapter) -> None:
     weights = np.asarray(RNG.uniform(1, 2, (3, 4)), np.float32)
-    for mode in adapter.environment().modes:
+    for mode in adapter.environment().modes[:-1]:
         plain = adapter.run(keras_call("huber", mode=mode))
         weighed = adapter.run(keras_call("huber", mode=mode, cotangent=weights))
         np.testing.assert_allclose(weighed.gradients["input"], weights * plain.gradients["input"], rtol=1e-5)
@@ -224,7 +229,8 @@ def test_every_dtype_is_answered_in_itself(adapter: Adapter, dtype: str) -> None
     ("criterion", "changes", "said"),
     [
         ("l1", {"device": "tpu"}, "on cpu here"),
-        ("l1", {"mode": "formula"}, "runs eager"),
+        ("l1", {"mode": "xla"}, "runs eager"),
+        ("l1", {"mode": "formula"}, "has no code for this framework"),
         ("l1", {"inputs": {name: real() for name in WEIGHTED}}, "takes a batch"),
         ("bce_with_logits", {"inputs": {"pos_weight": real(4)}}, "takes no pos_weight"),
         ("categorical_focal", {"inputs": {"weight": real(4)}}, "one number, or one for each class"),
@@ -246,6 +252,57 @@ def test_what_keras_does_not_offer_is_unsupported(
     with pytest.raises(Unsupported, match=said):
         adapter.run(keras_call(criterion, **changes))
     assert adapter.binding("smooth_l1") is adapter.binding("kl_div") is None
+
+
+@pytest.mark.parametrize("criterion", SPECS)
+def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) -> None:
+    """One case of each criterion, since jax compiles each; a run judges all of them."""
+    check_formula_by_reference(adapter, criterion)
+
+
+@pytest.mark.parametrize("criterion", POISON)
+def test_a_branch_that_is_not_taken_poisons_no_gradient(adapter: Adapter, criterion: str) -> None:
+    inputs, parameters, by = POISON[criterion]
+    spec = spec_for(criterion)
+    given = {name: item.default for name, item in spec.params.items()} | parameters | {"reduction": "sum"}
+    arrays = {name: np.array(value) for name, value in inputs.items()}
+    call = Call(criterion, arrays, given, "float64", mode="formula", wrt=(by,))
+    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
+    assert not np.isnan(found.gradients[by]).any()
+
+
+def test_a_formula_of_an_empty_batch_is_answered(adapter: Adapter) -> None:
+    """keras.ops.max refuses an array without elements, also where another axis is the empty one."""
+    spec = spec_for("cross_entropy")
+    given = {name: item.default for name, item in spec.params.items()} | {"reduction": "sum"}
+    arrays = {"input": np.zeros((0, 3)), "target": np.zeros(0, np.int64)}
+    call = Call("cross_entropy", arrays, given, "float64", mode="formula", wrt=("input",))
+    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
+    assert found.value == 0
+    assert found.gradients["input"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_formula_of_scalars_is_of_their_dtype(adapter: Adapter, dtype: str) -> None:
+    """Of a number beside them keras makes one of `floatx`: 1e-7 would be rounded, and float16 become float32."""
+    spec = spec_for("mape")
+    given = {name: item.default for name, item in spec.params.items()} | {"eps": 1e-7, "reduction": "none"}
+    arrays = {"input": np.array(1, DTYPES[dtype]), "target": np.array(0, DTYPES[dtype])}
+    run = in_mode(adapter, spec, "formula", adapter.environment()).run
+    found = run(Call("mape", arrays, given, dtype, mode="formula", wrt=("input",)))
+    assert found.value.dtype == found.gradients["input"].dtype == DTYPES[dtype]
+    if dtype == "float64":
+        assert float(found.value) == pytest.approx(given["scale"] / 1e-7, rel=1e-15)
+
+
+def test_an_input_that_the_code_does_not_look_at_has_the_gradient_0(adapter: Adapter) -> None:
+    spec = spec_for("soft_cross_entropy")
+    given = {name: item.default for name, item in spec.params.items()} | {"label_smoothing": 1, "reduction": "sum"}
+    call = Call("soft_cross_entropy", dict(PAIR), given, "float64", mode="formula", wrt=("target",))
+    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call).gradients["target"]
+    assert found.dtype == np.float64
+    assert found.shape == (3, 4)
+    assert not found.any()
 
 
 def test_weights_of_the_classes_are_alpha(adapter: Adapter) -> None:

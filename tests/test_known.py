@@ -111,6 +111,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         ({"envelope": {"raises": "a ("}}, "raises"),
         ({"envelope": {"ulp": "many"}}, "ulp"),
         ({"envelope": {"computed_in": "float31"}}, "there is no dtype 'float31'"),
+        ({"envelope": {"times": 0.5}}, "greater than or equal to 1"),
         ({"envelope": {}}, "envelope"),
         ({"witness": {**WITNESS, "dtype": "float8"}}, "float8"),
         ({"checks": []}, "checks"),
@@ -416,6 +417,30 @@ def test_what_takes_subnormal_inputs_for_0_is_known_and_no_more(dtype: str) -> N
             assert (verdict.severity == AGREES).all() == (answer is right)
 
 
+def test_a_parameter_in_float32_is_named_in_instead_and_covers_no_more() -> None:
+    spec = load_specs([specs_folder()])["huber"]
+    case = make_case(spec, {"input": [3.0], "target": [0.0]}, {"delta": 0.3, "reduction": "none"}, "float64")
+    stack, delta = Stack.of(case), float(np.float32(0.3))
+    envelope = {"instead": "loss = weight * delta_float32 * (abs(error) - delta_float32 / 2)"}
+    own = Entry.model_validate(entry(checks="huber/*/*/*/*/value", when="", envelope=envelope))
+    assert not fault_of(own, spec)
+    right = delta * (3 - delta / 2)
+    for answer, left in ((right, AGREES), (float(np.float32(right)), FAILS)):
+        verdict = judge(evaluate_stack(spec, stack, ())["value"], np.array([[answer]]), FORMATS["float64"])
+        assert (verdict.severity == FAILS).all()
+        assert Coverage([own], spec, stack, ()).of("huber/x/cpu/eager/float64/value", "value", verdict, 0).left == left
+
+
+def test_an_answer_may_be_off_by_that_many_times_the_budget_of_what_is_computed() -> None:
+    spec = load_specs([specs_folder()])["l1"]
+    stack = Stack.of(make_case(spec, {"input": [3.0], "target": [0.1]}, {"reduction": "none"}, "float64"))
+    envelope = {"instead": "loss = 2 * weight * abs(error)", "times": 2.0**28}
+    own = Entry.model_validate(entry(checks="l1/*/*/*/*/value", when="", envelope=envelope))
+    for error, left in ((0.0, AGREES), (2.0**-26, AGREES), (2.0**-20, FAILS), (np.nan, FAILS), (np.inf, FAILS)):
+        verdict = judge(evaluate_stack(spec, stack, ())["value"], np.array([[5.8 + error]]), FORMATS["float64"])
+        assert Coverage([own], spec, stack, ()).of("l1/x/cpu/eager/float64/value", "value", verdict, 0).left == left
+
+
 def test_every_limit_of_an_envelope_must_hold(tmp_path: Path) -> None:
     assert value_of(judged("NearTie", written(tmp_path, entry(envelope={"absolute": 16, "ulp": 1})))).new == "fails"
 
@@ -532,7 +557,39 @@ def test_an_entry_that_does_not_fit_its_criterion_ends_the_run_before_it_starts(
     ],
 )
 def test_versions(versions: str, version: str, applies: bool) -> None:
-    assert read_one(versions=versions).applies_to(version) is applies
+    assert read_one(versions=versions).applies_to({"near_tie": version, "other": "0"}) is applies
+
+
+@pytest.mark.parametrize(
+    ("versions", "seen", "applies"),
+    [
+        ("jaxlib>=0.10.2,<0.11", "0.10.2", True),
+        ("jaxlib >=0.10.2, <0.11", "0.10.2", True),
+        ("Jax_Lib>=0.10.2", "", False),
+        ("jax-numpy==3", "3", True),  # a package's name is written in several ways
+        ("jaxlib>=0.11", "0.10.2", False),
+        ("elsewhere>=0", "", False),
+        (">=0.2.8,<0.2.9", "0.2.8", True),
+    ],
+)
+def test_a_range_may_be_that_of_another_package(versions: str, seen: str, applies: bool) -> None:
+    packages = {"optax": "0.2.8", "jaxlib": "0.10.2", "jax_numpy": "3"}
+    one = read_one(versions=versions)
+    assert one.version(packages) == seen
+    assert one.applies_to(packages) is applies
+
+
+def test_a_package_without_a_range_is_told(tmp_path: Path) -> None:
+    assert "not a version range" in faults(tmp_path, entry(versions="jaxlib"))
+
+
+def test_a_fault_of_another_package_is_known_by_its_version(tmp_path: Path) -> None:
+    """A framework may be new, and the compiler beneath it old: the range says whose fault it is."""
+    assert value_of(judged("NearTieBeneath", written(tmp_path, entry(versions="beneath>=3")))).known == ["near-tie"]
+    assert value_of(judged("NearTieBeneath", written(tmp_path, entry(versions="beneath>=4")))).known == []
+    shown = {**WITNESS, "inputs": {"input": [9.0], "target": [0.0]}}  # it never was
+    (told,) = judged("NearTieBeneath", written(tmp_path, entry(versions="beneath<3", witness=shown))).fixed
+    assert "(3.1)" in told
 
 
 def test_the_variants_of_an_adapter_share_one_file_and_patterns_tell_them_apart() -> None:

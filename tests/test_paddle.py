@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import Adapter, Unsupported, load_adapter
+from conformance import Adapter, Harmful, Unsupported, load_adapter
 from conformance.adapter.load import built_in
 from conformance.recipe import DIALECTS, recipe
 from conformance.spec import spec_for
+from conformance.suite.calls import Problem, run_call
+from conformance.verdict.compare import ERROR
 from tests.calls import call_of, check_formula, formula_edges, is_imported_unasked
 
 
@@ -167,7 +169,6 @@ def test_the_printed_log_has_a_slope_where_1_over_x_overflows(adapter: Adapter) 
             {"anchor": [1.0], "positive": [1.0], "negative": [1.0]},
             {"distance": "cosine", "eps": 1e-6, "margin": 1, "swap": False},
         ),
-        ("nll", {"input": [[0.0]], "target": [-100]}, {"ignore_index": -100, "reduction": "sum"}),
         ("ctc", {}, {}),
     ],
 )
@@ -176,6 +177,18 @@ def test_what_paddle_does_not_offer_is_unsupported(
 ) -> None:
     with pytest.raises(Unsupported):
         adapter.run(call_of(criterion, inputs, parameters=parameters))
+
+
+def test_a_call_that_would_write_beyond_its_output_is_not_made_and_is_no_refusal(adapter: Adapter) -> None:
+    inputs, parameters = {"input": [[2.0], [0.0]], "target": [-100, 0]}, {"ignore_index": -100, "reduction": "sum"}
+    assert adapter.run(call_of("nll", inputs, parameters=parameters)).value == 0
+    call = call_of("nll", {**inputs, "target": [0, -100]}, parameters=parameters)
+    with pytest.raises(Harmful, match="writes beyond its output"):
+        adapter.run(call)
+    problem = run_call(adapter, call)
+    assert isinstance(problem, Problem)
+    assert (problem.severity, problem.refused, problem.died) == (ERROR, False, False)
+    assert problem.text.startswith("not called: paddle.nn.functional.nll_loss writes")
 
 
 def test_nothing_of_paddle_is_imported_before_it_is_asked_for() -> None:

@@ -383,6 +383,27 @@ def test_a_sum_below_the_normal_numbers_is_exact_unless_they_are_flushed() -> No
     assert flushed.tight.min() > 2.0**-126
 
 
+def test_a_share_of_the_paths_may_lack_a_part_that_is_flushed() -> None:
+    """Two ways lead on from the blank at frame 1: 7.5e-38 of all paths take one, 8.9e-42 the other."""
+    frames = [
+        [-0.0380687341094017, 0, 0],
+        [-84.38822174072266, 0, 0],
+        [0, -9.032868385314941, 0],
+        [-36.9541130065918, 0, -46.42215347290039],
+    ]
+    inputs = {"log_probs": frames, "targets": [2, 0], "input_lengths": 4, "target_lengths": 2}
+    spec = spec_for("ctc")
+    case = make_case(spec, inputs, {"blank": 1, "reduction": "sum"}, "float32")
+    case = replace(case, inputs=in_dtype(case.inputs, "float32"))
+    kept, flushed = (
+        evaluate_stack(spec, Stack.of(case), ("log_probs",), flushes_subnormals=on)["log_probs"] for on in (False, True)
+    )
+    assert kept.high[0, 1, 0] == pytest.approx(-7.47466212e-38)
+    assert kept.tight[0, 1, 0] < 3e-42
+    assert 8.9e-42 < flushed.tight[0, 1, 0] < 1e-35
+    assert flushed.tight[0, 3, 0] == pytest.approx(kept.tight[0, 3, 0])
+
+
 def test_the_quotient_for_the_gradient_of_bce_is_sound_and_a_clamped_one_is_not() -> None:
     found = numbers("bce", {"input": [0.25, 2.0**-148], "target": [1.0, 0.0]}, "float32", reduction="none")["input"]
     assert found.sound[0, 0] > 2 * found.tight[0, 0]  # three roundings more than -1/input
@@ -585,3 +606,17 @@ def test_a_score_far_below_may_be_on_a_level_within_its_own_rounding(dtype: str,
     for name, row in (("anchor", 2), ("positive", 0)):
         found = numbers[name]
         assert np.all(abs(tied[name] - found.high[0, row]) <= found.tight[0, row]), name
+
+
+def test_a_norm_in_units_of_its_largest_component_is_sound_where_its_slope_underflows() -> None:
+    """The slope, 0.25, is multiplied by the largest component before it is divided by it: 1.4e-6 has five bits in float16."""
+    spec, rows = spec_for("triplet_margin_with_distance"), np.zeros((4, 3))
+    anchor, negative = rows.copy(), np.full((4, 3), 0.0078125)
+    anchor[0] = [float.fromhex(x) for x in ("0x1.ca4p-8", "0x1.3acp-7", "0x1.6p-10")]
+    negative[0] = [float.fromhex(x) for x in ("0x1.c9cp-8", "0x1.2p-9", "0x1.474p-7")]
+    given = {"distance": "euclidean", "eps": 0, "margin": 1, "reduction": "mean", "swap": False}
+    case = make_case(spec, {"anchor": anchor, "positive": rows, "negative": negative}, given, "float16")
+    found = evaluate_stack(spec, Stack.of(case), ("negative",))["negative"]
+    answered = 0.00016546249389648438  # by the printed code in tensorflow; 0.00016754 is right
+    error = abs(found.high[0, 0, 0] - answered)
+    assert found.tight[0, 0, 0] < error < found.sound[0, 0, 0] < 10 * error

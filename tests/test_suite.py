@@ -199,6 +199,13 @@ def test_a_raise_is_a_refusal() -> None:
     assert by_name("AnswersNaN")["edge.negative_weight"].outcome == "agrees"
 
 
+def test_a_call_that_is_not_made_is_an_error_and_no_refusal() -> None:
+    checks = by_name("RaisesHarmful")
+    assert {checks[name].outcome for name in ("value", "gradient.input", "edge.both_signs")} == {"error"}
+    assert "not called: the kernel writes beyond its output" in checks["value"].message
+    assert checks["edge.negative_weight"].outcome == "unsupported"
+
+
 def test_what_is_written_to_inputs_harms_nobody() -> None:
     mine, right = (
         {check.check: (check.outcome, check.counts, check.worst_ulp) for check in judged(name).checks}

@@ -12,11 +12,10 @@ import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
-from conformance.cases.case import DTYPES, Stack, in_dtype
-from conformance.reference.evaluate import evaluate_stack
+from conformance.cases.case import DTYPES, in_dtype
 from conformance.spec import spec_for
-from conformance.suite.edges import edge_case
 from conformance.suite.formula import in_mode
+from tests.calls import check_formula_by_reference
 from tests.test_formula_code import POISON
 
 RNG = np.random.Generator(np.random.Philox(0))
@@ -275,16 +274,8 @@ def test_an_expanded_input_and_one_backwards_are_what_they_hold(adapter: Adapter
 
 @pytest.mark.parametrize("criterion", ["soft_margin", "cross_entropy", "multilabel_margin", "ctc", "nll_2d"])
 def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) -> None:
-    """Against the reference: gradients through tf.gather, too, which are no tensors but tf.IndexedSlices."""
-    spec = spec_for(criterion)
-    edge = next(e for e in spec.edge_cases if e.gradient and e.level == "required" and e.error is None)
-    case, wrt = edge_case(edge, spec, "float64"), tuple(edge.gradient)
-    call = Call(criterion, dict(case.inputs), case.parameters, "float64", mode="formula", wrt=wrt)
-    output = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
-    numbers = evaluate_stack(spec, Stack.of(case), wrt)
-    for name, got in {"value": output.value, **output.gradients}.items():
-        assert got.dtype == np.float64
-        np.testing.assert_allclose(got, numbers[name].high[0], rtol=1e-13, atol=1e-15)
+    """Gradients through tf.gather, too, which are no tensors but tf.IndexedSlices."""
+    check_formula_by_reference(adapter, criterion)
 
 
 @pytest.mark.parametrize("criterion", POISON)

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from conformance import Call, Environment, Output, Unsupported, WorkerDied, load_adapter
+from conformance import Call, Environment, Harmful, Output, Unsupported, WorkerDied, load_adapter
 from conformance.errors import AdapterError, UsageError
 from conformance.worker.adapter import WorkerAdapter
 from conformance.worker.frames import HEAD, MAGIC, Frames, Nonsense, pack
@@ -517,6 +517,7 @@ def test_what_is_none_else_is_refused() -> None:
         with pytest.raises(Nonsense):
             answer({"unsupported": "", "warnings": items})
     assert type(raised_of(["a\0b", "text"])).__name__ == "ab"
+    assert isinstance(raised_of(["Harmful", "text"]), Harmful)
 
 
 def test_no_bytes_whatever_end_the_judge() -> None:

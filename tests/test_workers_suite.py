@@ -200,7 +200,7 @@ def test_known_differences_are_those_of_the_adapter(tmp_path: Path) -> None:
 def test_a_release_before_the_range_is_not_fixed_upstream(versions: str, version: str, before: bool) -> None:
     data = {"id": "x", "checks": "*/*/*/*/*/*", "versions": versions, "kind": "wrong", "envelope": {"ulp": 1}}
     rest = {"reason": "a reason that is long enough", "owner": "us", "witness": {"dtype": "float64", "check": "value"}}
-    assert Entry.model_validate({**data, **rest}).is_later_than(version) is before
+    assert Entry.model_validate({**data, **rest}).is_later_than({"x": version}) is before
 
 
 # As pytest runs it

@@ -6,9 +6,10 @@ from conformance.adapter.protocol import (
     Call,
     Difference,
     Environment,
+    Harmful,
     Output,
     Unsupported,
     WorkerDied,
 )
 
-__all__ = ["Adapter", "Binding", "Call", "Difference", "Environment", "Output", "Unsupported", "WorkerDied"]
+__all__ = ["Adapter", "Binding", "Call", "Difference", "Environment", "Harmful", "Output", "Unsupported", "WorkerDied"]

@@ -18,6 +18,14 @@ class Unsupported(Exception):
     """
 
 
+class Harmful(Exception):
+    """Raised by `Adapter.run` in the place of a call that it does not make, because the framework would write where it
+    must not, or end the process. The message says what it would do.
+
+    It is an error where an answer is due. Of input out of its domain nothing is known then: unsupported.
+    """
+
+
 class WorkerDied(Exception):
     """Raised by an adapter that runs in a worker process: the call crashed it, or it hung, or used too much memory.
 

@@ -139,6 +139,9 @@ class Arithmetic(Protocol):
     def log_softmax(self, x: Data, axes: Axes) -> Data:
         """x − logsumexp x."""
 
+    def shed(self, x: Data, parts: int) -> Data:
+        """x, a sum of so many parts at most, of which an implementation loses what lies below the normal numbers."""
+
     def norm(self, x: Data, p: float, axes: Axes) -> Data:
         """The p-norm over `axes`, p ≥ 1."""
 

@@ -131,14 +131,15 @@ class Lattice:
 
     def gradient(self) -> list[Data]:
         """For each time step the derivative by its log-probabilities, (case, batch, 1, class): how often a path is
-        expected to emit each class there."""
-        a = self.arithmetic
+        expected to emit each class there. Who derives the recursion step by step adds up shares of shares: three for
+        each state and frame."""
+        a, parts = self.arithmetic, 3 * self.states.shape[-1] * len(self.frames)
         classes = a.shape(self.frames[0])[LAST]
         emits = self.states[..., None] == np.arange(classes)
         nothing = a.constant(0)
         counts = []
         for t, (alpha, beta) in enumerate(zip(self._forward, self._backward, strict=True)):
-            share = a.unary("exp", a.sub(a.add(alpha, beta), self.log_likelihood))
+            share = a.shed(a.unary("exp", a.sub(a.add(alpha, beta), self.log_likelihood)), parts)
             used = emits & self._inside & self._running(t)
             counts.append(a.sum(a.select(used, share, nothing), (STATE,)))
         return counts

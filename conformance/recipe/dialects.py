@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conformance.recipe.dialect import Dialect
-from conformance.recipe.own_helpers import MLX_HELPERS, PADDLE_HELPERS
+from conformance.recipe.own_helpers import KERAS_HELPERS, MLX_HELPERS, PADDLE_HELPERS
 
 
 def _under(prefix: str, *names: str) -> dict[str, str]:
@@ -213,4 +213,42 @@ PADDLE = Dialect(
     helpers=PADDLE_HELPERS,
 )
 
-DIALECTS: Mapping[str, Dialect] = {item.name: item for item in (JAX, TORCH, TENSORFLOW, MLX, PADDLE)}
+KERAS = Dialect(
+    name="keras",
+    imports={"math": "import math", "np": "import numpy as np", "ops": "from keras import ops"},
+    array="tensor",
+    words={
+        **_under("ops", "abs", "exp", "expm1", "log", "log1p", "sqrt", "isfinite", "stop_gradient"),
+        "softplus": "_softplus({0})",  # what ops.softplus is, the backend decides; torch's gives up at 20
+        "maximum": "_maximum({0}, {1})",
+        "minimum": "-_maximum(-{0}, -{1})",
+        "where": "ops.where({0}, *_pair({1}, {2}))",
+        "sum": "ops.sum({0}, axis={1}, keepdims=True)",
+        "mean": "_mean({0}, {1})",
+        "max": "_max({0}, {1})",
+        "all": "ops.all({0}, axis={1}, keepdims=True)",
+        "sum_all": "ops.sum({0})",
+        "mean_all": "_mean({0})",
+        "max_all": "ops.max({0})",
+        "log_softmax": "ops.log_softmax({0}, axis={1})",
+        "gather": "ops.take_along_axis({0}, {1}, axis={2})",
+        "take": "ops.take({0}, {1}, axis=0)",
+        "count_true": "ops.cumsum(ops.cast({0}, 'int64'), axis={1})",
+        "clip": "ops.clip({0}, {1}, {2})",
+        "whole": "ops.cast({0}, 'int64')",
+        "like": "ops.cast({0}, {1}.dtype)",
+        "arange": "ops.arange({0}, dtype='int64')",
+        "full": "ops.full({0}, {1}, {2}.dtype)",
+        "size": "math.prod({0}.shape)",
+        "reshape": "ops.reshape({0}, {1})",
+        "expand": "ops.expand_dims({0}, {1})",
+        "squeeze": "ops.squeeze({0}, axis={1})",
+        "swap": "ops.swapaxes({0}, {1}, {2})",
+        "concatenate": "ops.concatenate({0}, axis={1})",
+        "stack": "ops.stack({0}, axis={1})",
+        "joint_shape": "np.broadcast_shapes(tuple({0}), tuple({1}))",
+    },
+    helpers=KERAS_HELPERS,
+)
+
+DIALECTS: Mapping[str, Dialect] = {item.name: item for item in (JAX, TORCH, TENSORFLOW, MLX, PADDLE, KERAS)}

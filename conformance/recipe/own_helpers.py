@@ -106,3 +106,22 @@ def _log(x):
     return where(low, paddle.log(larger) - 64 * math.log(2), paddle.log(where(low, 1, x)))
 ''',
 }
+
+KERAS_HELPERS: Mapping[str, str] = {
+    "_pair": '''
+def _pair(x, y):
+    """Two tensors: a number is one of the other's dtype. Of it keras makes one of `floatx`, which rounds or widens."""
+    dtype = x.dtype if ops.is_tensor(x) else y.dtype if ops.is_tensor(y) else "int64"
+    return [item if ops.is_tensor(item) else ops.full((), item, dtype) for item in (x, y)]
+''',
+    "_max": '''
+def _max(x, axis):
+    """The largest one. Keras refuses an array without elements, also where another axis is the empty one."""
+    return ops.max(x, axis=axis, keepdims=True) if math.prod(x.shape) else sum(x, axis)
+''',
+    "_mean": '''
+def _mean(x, axis=None):
+    """The mean, over an axis or of everything. keras's own is one of float32 outside of tensorflow, of float64 too."""
+    return sum_all(x) / size(x) if axis is None else sum(x, axis) / x.shape[axis]
+''',
+}

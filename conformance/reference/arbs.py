@@ -125,6 +125,9 @@ class Arbs:
     def log_softmax(self, x: Array, axes: Axes) -> Array:
         return x - self.logsumexp(x, axes, None)
 
+    def shed(self, x: Array, parts: int) -> Array:
+        return x
+
     def norm(self, x: Array, p: float, axes: Axes) -> Array:
         size = np.abs(x)
         if np.isinf(p):

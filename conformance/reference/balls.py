@@ -181,6 +181,10 @@ class ElementwiseBalls(BallArrays):
             for flags in (x.flags for x in args if x.flags is not None):
                 self.cases.lost = self.cases.lost | by_case((flags & BEYOND) != 0)
 
+    def shed(self, x: Ball, parts: int) -> Ball:
+        lost = np.minimum(parts * self.tiny, x.m)
+        return x.having(lost if x.b is None else x.b + lost, x.h, x.flags, x.loose)
+
     def sign(self, x: Ball) -> Ball:
         self._decide(x)
         near = x.m <= C * np.sum(x.bound(), axis=0)

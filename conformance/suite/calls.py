@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.adapter import Adapter, Call, Output, Unsupported, WorkerDied
+from conformance.adapter import Adapter, Call, Harmful, Output, Unsupported, WorkerDied
 from conformance.cases.bind import Shapes
 from conformance.cases.case import DTYPES, Case, Stack
 from conformance.verdict.compare import ERROR, FAILS
@@ -28,6 +28,7 @@ class Problem:
     text: str
     refused: bool = False  # the framework raised: out of domain, that is what it should do
     died: bool = False  # the worker that it ran in did not live
+    made: bool = True  # the adapter made the call at all
 
 
 @dataclass
@@ -136,6 +137,8 @@ def _answer(output: Any) -> Output | Problem:
         return Problem(UNSUPPORTED, str(output) or "unsupported, without a reason", refused=True)
     if isinstance(output, WorkerDied):
         return Problem(ERROR, str(output), died=True)
+    if isinstance(output, Harmful):
+        return Problem(ERROR, f"not called: {output}", made=False)
     if isinstance(output, BaseException):
         return Problem(ERROR, f"{type(output).__name__}: {output}", refused=True)
     if not isinstance(output, Output):

@@ -52,9 +52,14 @@ class Framework:
             return Binding(f"unknown: binding({criterion!r}) raised {type(error).__name__}: {error}")
 
     @property
+    def versions(self) -> Mapping[str, str]:
+        """The versions of all packages that the adapter names, the framework's own first."""
+        return self.environment.versions
+
+    @property
     def version(self) -> str:
         """The framework's own version."""
-        return next(iter(self.environment.versions.values()), "")
+        return next(iter(self.versions.values()), "")
 
 
 @dataclass

@@ -88,7 +88,8 @@ def _answer(judge_of: CellJudge, case: Case, wrt: tuple[str, ...] = ()) -> tuple
 def _judge_problem(judge_of: CellJudge, tally: Tally, check: str, asked: Invalid, problem: Problem) -> None:
     """A refusal agrees, but one of the valid call as well has not looked at what is invalid."""
     base = asked.base
-    if problem.severity == UNSUPPORTED and (base is None or _is_unsupported(_answer(judge_of, base)[0])):
+    refuses_all = problem.severity == UNSUPPORTED and (base is None or _is_unsupported(_answer(judge_of, base)[0]))
+    if refuses_all or not problem.made:
         judge_of.note_unsupported(tally, check, problem)
     elif problem.refused:
         tally.add(AGREES)

@@ -65,7 +65,7 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
             text = why_none(spec, framework.environment.dialect)
         result.checks = [check_of(cell, name, "unsupported", message=text) for name in names]
         return result
-    judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.version)])
+    judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.versions)])
     _replay_witnesses(plan, cell, framework, judge, result)
 
     def judged(stack: Stack) -> dict[str, float]:
@@ -182,11 +182,11 @@ def _replay_witnesses(plan: Plan, cell: Cell, framework: Framework, judge: CellJ
         if entry.unsteady and not seen:
             continue
         which = f"its witness for {witness.check}"
-        where = f"{cell.id} ({framework.version})"
-        if entry.applies_to(framework.version) and not (seen and inside):
+        where = f"{cell.id} ({entry.version(framework.versions)})"
+        if entry.applies_to(framework.versions) and not (seen and inside):
             why = "lies outside of its envelope" if seen else "no longer shows it"
             result.stale.append(f"{entry.id}: {which} {why} on {where}")
-        elif not seen and not entry.is_later_than(framework.version):
+        elif not seen and not entry.is_later_than(framework.versions):
             result.fixed.append(f"{entry.id}: fixed upstream? {which} no longer shows it on {where}")
 
 
@@ -251,7 +251,7 @@ def expired(plan: Plan, today: date) -> list[str]:
         for entry in framework.known
         if entry.expires is not None
         and entry.expires < today
-        and entry.applies_to(framework.version)
+        and entry.applies_to(framework.versions)
         and any(entry.matches(id_) for cell in plan.cells for id_ in plan.checks(cell))
     ]
 

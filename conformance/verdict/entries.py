@@ -5,11 +5,13 @@ from __future__ import annotations
 import fnmatch
 import functools
 import re
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -50,7 +52,7 @@ class Envelope(_Strict):
     """How far off the cases may be: every limit given must hold, or the answer be one of `answers`, or what `instead`
     comes to: the statements, in place of the formula's, that the framework is known to compute. `computed_in` is
     another dtype, in which it computes them (without any: the formula); `flushed`, that it takes subnormal inputs
-    for 0."""
+    for 0; `times`, that it may be off by that many times the tight budget of what they come to."""
 
     ulp: float | None = None
     absolute: float | None = None
@@ -60,11 +62,12 @@ class Envelope(_Strict):
     instead: str = ""
     computed_in: str = ""
     flushed: bool = False
+    times: float = Field(default=1, ge=1)
 
     @property
     def is_formula(self) -> bool:
         """Whether it says what the framework computes, beside or without limits."""
-        return bool(self.instead or self.computed_in or self.flushed)
+        return bool(self.instead or self.computed_in or self.flushed or self.times > 1)
 
     @field_validator("computed_in")
     @classmethod
@@ -144,10 +147,13 @@ class Entry(_Strict):
     @field_validator("versions")
     @classmethod
     def _is_specifier(cls, text: str) -> str:
+        package, versions = _range(text)
         try:
-            SpecifierSet(text)
+            if package and not versions:
+                raise InvalidSpecifier(f"Invalid specifier: {text!r}")
+            SpecifierSet(versions)
         except InvalidSpecifier as error:
-            raise ValueError(f"not a version range such as '>=2.0,<2.14': {error}") from None
+            raise ValueError(f"not a version range such as '>=2.0,<2.14' or 'jax>=0.10,<0.11': {error}") from None
         return text
 
     @field_validator("reason")
@@ -202,19 +208,36 @@ class Entry(_Strict):
         """Whether a pattern has this mode as a part of its own."""
         return any(mode in pattern.split("/") for pattern in self.patterns)
 
-    def applies_to(self, version: str) -> bool:
-        """Whether `version` of the framework lies in the entry's range (build tags such as +cpu aside)."""
+    def version(self, packages: Mapping[str, str]) -> str:
+        """The version that the range is of, among those of an environment: the framework's own, which stands first, or
+        that of the package which the range names; "" if it is not there."""
+        package, _ = _range(self.versions)
+        if not package:
+            return next(iter(packages.values()), "")
+        return next((packages[name] for name in packages if canonicalize_name(name) == package), "")
+
+    def applies_to(self, packages: Mapping[str, str]) -> bool:
+        """Whether these versions lie in the entry's range (build tags such as +cpu aside)."""
         try:
-            return SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
+            _, versions = _range(self.versions)
+            return SpecifierSet(versions).contains(Version(self.version(packages)).public, prereleases=True)
         except InvalidVersion:
             return False
 
-    def is_later_than(self, version: str) -> bool:
-        """Whether `version` came before all that the entry's range speaks of."""
+    def is_later_than(self, packages: Mapping[str, str]) -> bool:
+        """Whether these versions came before all that the entry's range speaks of."""
         try:
-            return all(Version(item.version) > Version(version) for item in SpecifierSet(self.versions))
+            _, versions = _range(self.versions)
+            return all(Version(item.version) > Version(self.version(packages)) for item in SpecifierSet(versions))
         except InvalidVersion:
             return False
+
+
+def _range(text: str) -> tuple[str, str]:
+    """The package that a version range names, "" if it names none, and the range: jax and >=0.10 of `jax>=0.10`."""
+    name = re.match(r"\s*([A-Za-z][\w.-]*)?\s*", text)
+    assert name is not None
+    return canonicalize_name(name[1] or ""), text[name.end() :]
 
 
 @functools.lru_cache(maxsize=2**16)

@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 Mask = NDArray[np.bool_]
+FLOAT32 = "_float32"  # after the name of a parameter, in `instead`: the number that it is in float32
 
 
 def witness_case(witness: Witness, spec: Spec) -> Case:
@@ -141,7 +142,7 @@ class Coverage:
         instead, dtype = entry.envelope.instead, entry.envelope.computed_in or self._stack.dtype
         if entry.id not in self._other:
             spec, stack = amended(self._spec, instead) if instead else self._spec, rounded(self._stack, dtype)
-            stack = flushed(stack) if entry.envelope.flushed else stack
+            stack = with_float32(flushed(stack) if entry.envelope.flushed else stack)
             flushes = self._flushes(dtype)
             self._other[entry.id] = evaluate_stack(
                 spec, stack, self._wrt, flushes_subnormals=flushes, project=True, quickly=True
@@ -153,7 +154,8 @@ class Coverage:
         last = min(dtype, self._stack.dtype, key=lambda name: FORMATS[name].digits)
         again = judge(numbers, judged.answer, FORMATS[last])
         none = np.isnan(numbers.high)  # the formula has no value: no number is what it comes to
-        same: Mask = np.where(none, np.isnan(judged.answer), again.severity <= INACCURATE)
+        within = (again.severity <= INACCURATE) | (again.ratio <= entry.envelope.times)
+        same: Mask = np.where(none, np.isnan(judged.answer), within)
         return same
 
 
@@ -187,6 +189,14 @@ def rounded(stack: Stack, dtype: str) -> Stack:
         inputs = in_dtype(stack.inputs, dtype)
         given = None if stack.cotangent is None else in_dtype({"": stack.cotangent}, dtype)[""]
     return dataclasses.replace(stack, dtype=dtype, inputs=inputs, cotangent=given)
+
+
+def with_float32(stack: Stack) -> Stack:
+    """The same cases with `NAME_float32` beside each number NAME of their parameters: the same, rounded to float32."""
+    numbers = {name: value for name, value in stack.parameters.items() if isinstance(value, int | float)}
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = {name + FLOAT32: float(np.float32(value)) for name, value in numbers.items()}
+    return dataclasses.replace(stack, parameters={**stack.parameters, **narrow})
 
 
 def flushed(stack: Stack) -> Stack:
@@ -233,6 +243,7 @@ def fault_of(entry: Entry, spec: Spec) -> str:
         other = amended(spec, entry.envelope.instead)
     except ConformanceError as error:
         return str(error)
+    known |= {name + FLOAT32 for name in spec.params}
     unknown = {name for node in other.reduce.values() for name in names_in(node)} - known
     return f"`instead` names {', '.join(sorted(unknown))}, which {spec.name} does not have" if unknown else ""
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from conformance.adapter.protocol import Binding, Difference, Environment, Output, Unsupported
+from conformance.adapter.protocol import Binding, Difference, Environment, Harmful, Output, Unsupported
 from conformance.worker.frames import Frame, Nonsense
 from conformance.worker.messages import plain_dtype
 
@@ -60,9 +60,11 @@ def _output_of(header: Mapping[str, Any], body: bytes) -> tuple[Any, int]:
     return Output(value, gradients), at
 
 
-def raised_of(data: Any) -> Raised:
+def raised_of(data: Any) -> Raised | Harmful:
     """The exception that stands for one that was raised in a worker."""
     name, text = _list(data, 2)
+    if name == Harmful.__name__:
+        return Harmful(_text(text))
     error: Raised = type(_class_name(name), (Raised,), {})(_text(text))
     return error
 
