@@ -1,4 +1,4 @@
-"""paddle: `paddle.nn.functional`, and formulas, in dynamic mode on the CPU, which has float64 and float32 only."""
+"""paddle: `paddle.nn.functional`, and formulas, in dynamic mode, in float64 and float32, which the CPU has, too."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from conformance.adapter.losses import formula_of
 from ._paddle_losses import FUNCTIONS, loss_of
 
 MODES = ("eager", "formula")
+PLACES = {"cpu": "cpu", "cuda": "gpu:0"}  # paddle's words for devices
 
 
 class Adapter:
-    """`paddle.nn.functional` in dynamic mode, on the CPU and one thread."""
+    """`paddle.nn.functional` in dynamic mode, on one device; on the CPU, on one thread."""
 
     name = "paddle"
 
+    def __init__(self) -> None:
+        has_gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+        self._devices = ("cpu", "cuda") if has_gpu else ("cpu",)
+
     def environment(self) -> Environment:
-        """The version, and what of paddle's state can change a result."""
+        """The version, the devices that paddle sees, and what of its state can change a result."""
         flushes = _flushes_subnormals()
         return Environment(
             versions={"paddlepaddle": paddle.__version__},
+            devices=self._devices,
             modes=MODES,
             dialect="paddle",
             flushes_subnormals=flushes,
@@ -35,6 +41,7 @@ class Adapter:
                 "flush denormal": str(flushes).lower(),
                 "cpu features": cpu_features(),
                 "compiled with MKLDNN": str(paddle.base.core.is_compiled_with_mkldnn()).lower(),
+                "CUDA": str(paddle.version.cuda()).lower(),
             },
         )
 
@@ -47,12 +54,14 @@ class Adapter:
 
     def run(self, call: Call) -> Output:
         """Value, and gradients of its sum, of one case."""
-        if call.device != "cpu" or call.mode not in MODES:
-            raise Unsupported(f"paddle runs {' and '.join(MODES)}, on the CPU")
+        if call.device not in self._devices or call.mode not in MODES:
+            raise Unsupported(f"paddle runs {' and '.join(MODES)}, on {' and '.join(self._devices)} here")
+        place = PLACES[call.device]
+        paddle.set_device(place)  # of what the function makes itself
         is_formula = call.mode == "formula"
         loss = formula_of(call) if is_formula else loss_of(call)
         function = getattr(F, loss.function) if isinstance(loss.function, str) else loss.function
-        tensors = {name: paddle.to_tensor(array, place="cpu") for name, array in loss.arrays.items()}
+        tensors = {name: paddle.to_tensor(array, place=place) for name, array in loss.arrays.items()}
         wrt = [tensors[loss.names[name]] for name in call.wrt]
         for tensor in wrt:
             tensor.stop_gradient = False
@@ -69,7 +78,7 @@ def _gradients(value: paddle.Tensor, wrt: dict[str, paddle.Tensor], call: Call) 
     """What paddle gives; an input that the printed code of a formula does not look at has the gradient 0."""
     if not wrt:
         return {}
-    seed = None if call.cotangent is None else [paddle.to_tensor(call.cotangent, place="cpu")]
+    seed = None if call.cotangent is None else [paddle.to_tensor(call.cotangent, place=value.place)]
     found = paddle.grad([value], [*wrt.values()], seed, allow_unused=True)
     is_formula = call.mode == "formula"
     whole = [paddle.zeros_like(x) if is_formula and g is None else g for x, g in zip(wrt.values(), found, strict=True)]
