@@ -593,7 +593,7 @@ def test_a_score_far_below_may_be_on_a_level_within_its_own_rounding(dtype: str,
 def test_a_norm_in_units_of_its_largest_component_is_sound_where_its_slope_underflows(
     criterion: str, kind: dict[str, Any]
 ) -> None:
-    """The slope, 0.25, is multiplied by the largest component before it is divided by it: 1.4e-6 has five bits in float16."""
+    """The slope, 0.25, is multiplied by the largest component before it is divided: 1.4e-6 has few bits in float16."""
     spec, rows = spec_for(criterion), np.zeros((4, 3))
     anchor, negative = rows.copy(), np.full((4, 3), 0.0078125)
     anchor[0] = [float.fromhex(x) for x in ("0x1.ca4p-8", "0x1.3acp-7", "0x1.6p-10")]
