@@ -608,13 +608,18 @@ def test_a_score_far_below_may_be_on_a_level_within_its_own_rounding(dtype: str,
         assert np.all(abs(tied[name] - found.high[0, row]) <= found.tight[0, row]), name
 
 
-def test_a_norm_in_units_of_its_largest_component_is_sound_where_its_slope_underflows() -> None:
-    """The slope, 0.25, times the largest component, by which it is divided next: 1.4e-6, of five bits in float16."""
-    spec, rows = spec_for("triplet_margin_with_distance"), np.zeros((4, 3))
+@pytest.mark.parametrize(
+    ("criterion", "kind"), [("triplet_margin", {"p": 2}), ("triplet_margin_with_distance", {"distance": "euclidean"})]
+)
+def test_a_norm_in_units_of_its_largest_component_is_sound_where_its_slope_underflows(
+    criterion: str, kind: dict[str, Any]
+) -> None:
+    """The slope, 0.25, is multiplied by the largest component before it is divided: 1.4e-6 has few bits in float16."""
+    spec, rows = spec_for(criterion), np.zeros((4, 3))
     anchor, negative = rows.copy(), np.full((4, 3), 0.0078125)
     anchor[0] = [float.fromhex(x) for x in ("0x1.ca4p-8", "0x1.3acp-7", "0x1.6p-10")]
     negative[0] = [float.fromhex(x) for x in ("0x1.c9cp-8", "0x1.2p-9", "0x1.474p-7")]
-    given = {"distance": "euclidean", "eps": 0, "margin": 1, "reduction": "mean", "swap": False}
+    given = {**kind, "eps": 0, "margin": 1, "reduction": "mean", "swap": False}
     case = make_case(spec, {"anchor": anchor, "positive": rows, "negative": negative}, given, "float16")
     found = evaluate_stack(spec, Stack.of(case), ("negative",))["negative"]
     answered = 0.00016546249389648438  # by the printed code in tensorflow; 0.00016754 is right
