@@ -23,6 +23,7 @@ from typing import Any
 from conformance.errors import ConformanceError
 from conformance.record.results import read_results, write_results
 from conformance.report.formats import write
+from conformance.report.view import version_of
 
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parent / "docs" / "report.png"
@@ -64,7 +65,7 @@ def judged(framework: str, options: Sequence[str], folder: Path) -> Path | None:
 def file_name(doc: dict[str, Any]) -> str:
     """`torch-2.13.0`: the framework and its version, without a build tag."""
     (name, versions), *_ = doc["run"]["frameworks"].items()
-    version = next(iter(versions.values()), "").partition("+")[0]
+    version = version_of(name, versions).partition("+")[0]
     return re.sub(r"[^\w.-]+", "-", f"{name}-{version}".strip("-"))
 
 

@@ -72,3 +72,5 @@ def test_what_is_kept(publish: Any) -> None:
     assert kept == {"value": ["smallest"], "gradient.input": ["smallest", "worst"]}
     assert publish.file_name(document(check(), frameworks={"torch": {"torch": "2.13.0+cpu"}})) == "torch-2.13.0"
     assert publish.file_name(document(check(), frameworks={"torch@/a b/python": {}})) == "torch-a-b-python"
+    several = {"keras:jax": {"jax": "0.10.2", "keras": "3.15.1"}}  # in a file, keys are sorted
+    assert publish.file_name(document(check(), frameworks=several)) == "keras-jax-3.15.1"

@@ -242,6 +242,10 @@ def _reasons(rows: Iterable[tuple[str, str]]) -> list[Reason]:
 
 def label(doc: Doc, framework: str) -> str:
     """The framework with its version: `torch 2.9.1`."""
-    versions = doc["run"]["frameworks"].get(framework, {})
-    version = versions.get(framework.split("@")[0]) or (next(iter(versions.values())) if len(versions) == 1 else "")
-    return f"{framework} {version}".strip()
+    return f"{framework} {version_of(framework, doc['run']['frameworks'].get(framework, {}))}".strip()
+
+
+def version_of(framework: str, versions: Mapping[str, str]) -> str:
+    """A framework's own version, of those of the packages that it names in a results file, whose order says nothing."""
+    own = framework.split("@")[0].split(":")[0]  # keras of keras:torch
+    return versions.get(own) or (next(iter(versions.values())) if len(versions) == 1 else "")
