@@ -26,6 +26,10 @@ def _cross_entropy(call: Call, loss: Loss) -> None:
         loss.arrays["where"] = kept
 
 
+def _hinge(call: Call, loss: Loss) -> None:
+    loss.without(call, zero_one=False)
+
+
 def _kl_div(call: Call, loss: Loss) -> None:
     if call.parameters["log_target"]:
         loss.function = "kl_divergence_with_log_targets"
@@ -97,6 +101,8 @@ NORMALISED = Difference(
 LOG_ZERO = Difference("log_epsilon: Numerically-stable approximation of log(+0).", f"{LOSSES}/_classification.py")
 
 PAIR = {"input": "predictions", "target": "targets"}
+OUTPUTS = {"input": "predictor_outputs", "target": "targets"}
+SCORES = {"input": "scores", "target": "labels"}
 LOGITS = {"input": "logits", "target": "labels"}
 VECTORS = {"input1": "predictions", "input2": "targets", "target": "labels"}
 TRIPLET = {"anchor": "anchors", "positive": "positives", "negative": "negatives"}
@@ -111,9 +117,14 @@ FUNCTIONS = {
     "cosine_embedding": Native("cosine_distance", VECTORS, ("input1", "input2"), _cosine),
     "cross_entropy": Native("softmax_cross_entropy_with_integer_labels", LOGITS, ("input",), _cross_entropy),
     "ctc": Native("ctc_loss", CTC, ("log_probs",), _ctc, (NORMALISED, LOG_ZERO)),
+    "hinge": Native("hinge_loss", OUTPUTS, ("input",), _hinge),
     "huber": Native("huber_loss", PAIR, ("input", "target"), _huber, (BROADCAST,)),
     "kl_div": Native("kl_divergence", {**PAIR, "input": "log_predictions"}, ("input", "target"), _kl_div, (POSITIVE,)),
     "mse": Native("squared_error", PAIR, ("input", "target")),
+    "multiclass_hinge": Native("multiclass_hinge_loss", SCORES, ("input",)),
+    "multiclass_perceptron": Native("multiclass_perceptron_loss", SCORES, ("input",)),
+    "perceptron": Native("perceptron_loss", OUTPUTS, ("input",)),
+    "sparsemax": Native("sparsemax_loss", LOGITS, ("input",)),
     "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), _triplet, (EPSILON,)),
 }
 

@@ -25,6 +25,7 @@ def real(*shape: int) -> np.ndarray[Any, Any]:
 
 
 PAIR = {"input": real(3, 4), "target": real(3, 4)}
+SIGNS = np.array([[1, -1, 1, -1]] * 3)
 LABELS = np.array([1, 0, 3])
 CASES: dict[str, tuple[Arrays, dict[str, Any]]] = {
     "bce_with_logits": (PAIR, {}),
@@ -42,9 +43,14 @@ CASES: dict[str, tuple[Arrays, dict[str, Any]]] = {
         },
         {"blank": 0, "zero_infinity": False},
     ),
+    "hinge": ({"input": real(3, 4), "target": SIGNS}, {"zero_one": False}),
     "huber": (PAIR, {"delta": 0.25}),
     "kl_div": (PAIR, {"log_target": False}),
     "mse": (PAIR, {}),
+    "multiclass_hinge": ({"input": real(3, 4), "target": LABELS}, {}),
+    "multiclass_perceptron": ({"input": real(3, 4), "target": LABELS}, {}),
+    "perceptron": ({"input": real(3, 4), "target": SIGNS}, {}),
+    "sparsemax": ({"input": real(3, 4), "target": (SIGNS + 1) // 2}, {}),
     "triplet_margin": (
         {name: real(3, 4) for name in ("anchor", "positive", "negative")},
         {"margin": 1.0, "p": 2.0, "eps": 1e-6, "swap": False},
@@ -102,6 +108,8 @@ def test_answers_have_the_shapes_and_the_dtype_due(adapter: Adapter, criterion: 
         "ctc": (2,),
         "cross_entropy": (3,),
         "cosine_embedding": (3,),
+        "multiclass_hinge": (3,),
+        "multiclass_perceptron": (3,),
         "triplet_margin": (3,),
     }.get(criterion, (3, 4))
     assert {name: array.shape for name, array in output.gradients.items()} == {
@@ -177,6 +185,7 @@ def test_padding_of_ctc_is_what_lies_beyond_the_lengths(adapter: Adapter) -> Non
         ("ctc", {"parameters": {"reduction": "mean"}}),
         ("ctc", {"parameters": {"zero_infinity": True}}),
         ("ctc", {"inputs": {"input_lengths": np.array([5, 6])}}),
+        ("hinge", {"parameters": {"zero_one": True}}),
         ("triplet_margin", {"parameters": {"swap": True}}),
         ("mse", {"parameters": {"reduction": "median"}}),
     ],
