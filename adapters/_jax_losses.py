@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 
 import numpy as np
 import optax
@@ -35,6 +36,10 @@ def _kl_div(call: Call, loss: Loss) -> None:
         loss.function = "kl_divergence_with_log_targets"
         loss.arrays["log_targets"] = loss.arrays.pop("targets")
         loss.names = {**loss.names, "target": "log_targets"}
+    _by_batch(call, loss)
+
+
+def _by_batch(call: Call, loss: Loss) -> None:
     is_by_batch = call.parameters["reduction"] == "batchmean"
     loss.static["axis"] = tuple(range(1, loss.arrays["log_predictions"].ndim)) if is_by_batch else ()
 
@@ -88,6 +93,7 @@ POSITIVE = Difference(
     f"{LOSSES}/_classification.py",
     when="not log_target and target == 0",
 )
+POSITIVE_TARGET = replace(POSITIVE, when="target == 0")
 EPSILON = Difference(
     "eps: A small epsilon value to ensure numerical stability in the distance calculation.",
     f"{LOSSES}/_self_supervised.py",
@@ -101,6 +107,7 @@ NORMALISED = Difference(
 LOG_ZERO = Difference("log_epsilon: Numerically-stable approximation of log(+0).", f"{LOSSES}/_classification.py")
 
 PAIR = {"input": "predictions", "target": "targets"}
+LOGS = {**PAIR, "input": "log_predictions"}
 OUTPUTS = {"input": "predictor_outputs", "target": "targets"}
 SCORES = {"input": "scores", "target": "labels"}
 LOGITS = {"input": "logits", "target": "labels"}
@@ -117,9 +124,10 @@ FUNCTIONS = {
     "cosine_embedding": Native("cosine_distance", VECTORS, ("input1", "input2"), _cosine),
     "cross_entropy": Native("softmax_cross_entropy_with_integer_labels", LOGITS, ("input",), _cross_entropy),
     "ctc": Native("ctc_loss", CTC, ("log_probs",), _ctc, (NORMALISED, LOG_ZERO)),
+    "generalised_kl": Native("generalized_kl_divergence", LOGS, ("input", "target"), _by_batch, (POSITIVE_TARGET,)),
     "hinge": Native("hinge_loss", OUTPUTS, ("input",), _hinge),
     "huber": Native("huber_loss", PAIR, ("input", "target"), _huber, (BROADCAST,)),
-    "kl_div": Native("kl_divergence", {**PAIR, "input": "log_predictions"}, ("input", "target"), _kl_div, (POSITIVE,)),
+    "kl_div": Native("kl_divergence", LOGS, ("input", "target"), _kl_div, (POSITIVE,)),
     "mse": Native("squared_error", PAIR, ("input", "target")),
     "multiclass_hinge": Native("multiclass_hinge_loss", SCORES, ("input",)),
     "multiclass_perceptron": Native("multiclass_perceptron_loss", SCORES, ("input",)),

@@ -43,6 +43,7 @@ CASES: dict[str, tuple[Arrays, dict[str, Any]]] = {
         },
         {"blank": 0, "zero_infinity": False},
     ),
+    "generalised_kl": (PAIR, {}),
     "hinge": ({"input": real(3, 4), "target": SIGNS}, {"zero_one": False}),
     "huber": (PAIR, {"delta": 0.25}),
     "kl_div": (PAIR, {"log_target": False}),
