@@ -25,7 +25,7 @@ from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.suite.run import judge_cell
 from conformance.verdict.entries import Entry
-from tests.calls import check_formula_by_reference, formula_edges
+from tests.calls import check_formula_by_reference, formula_answer, formula_edges
 
 SPECS = load_specs([specs_folder()])
 
@@ -135,12 +135,8 @@ POISON: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {  # what a bran
 def test_a_branch_that_is_not_taken_poisons_no_gradient(criterion: Any) -> None:
     pytest.importorskip("torch")
     inputs, parameters, by = POISON[criterion]
-    spec, adapter = SPECS[criterion], load_adapter("torch")
-    arrays = {name: np.array(value) for name, value in inputs.items()}
-    defaults = {name: item.default for name, item in spec.params.items()}
-    call = Call(criterion, arrays, {**defaults, **parameters, "reduction": "sum"}, "float64", mode="formula", wrt=(by,))
-    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call).gradients[by]
-    assert not np.isnan(found).any()
+    found = formula_answer(load_adapter("torch"), criterion, inputs, (by,), **parameters, reduction="sum")
+    assert not np.isnan(found.gradients[by]).any()
 
 
 def test_without_the_cut_the_gradient_is_poisoned() -> None:

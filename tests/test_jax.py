@@ -10,9 +10,7 @@ import pytest
 from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES, in_dtype
-from conformance.spec import spec_for
-from conformance.suite.formula import code_for
-from tests.calls import check_formula_by_reference, is_imported_unasked
+from tests.calls import check_formula_by_reference, formula_answer, is_imported_unasked
 from tests.test_formula_code import POISON
 
 RNG = np.random.Generator(np.random.Philox(0))
@@ -219,14 +217,6 @@ def test_one_shape_is_compiled_once_whatever_the_numbers(adapter: Adapter) -> No
     assert seconds[1:] == [0.0, 0.0]
 
 
-def formula_of(adapter: Adapter, criterion: str, inputs: Arrays, wrt: tuple[str, ...], **parameters: Any) -> Any:
-    """The formula's answer in float64; parameters that are left out take their defaults."""
-    spec = spec_for(criterion)
-    given = {name: item.default for name, item in spec.params.items()} | parameters
-    code = code_for(spec, "jax")
-    return adapter.run(Call(criterion, inputs, given, "float64", mode="formula", wrt=wrt, code=code))
-
-
 @pytest.mark.parametrize("criterion", ["soft_margin", "cross_entropy", "multilabel_margin", "ctc", "nll_2d", "circle"])
 def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) -> None:
     check_formula_by_reference(adapter, criterion)
@@ -235,17 +225,15 @@ def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) ->
 @pytest.mark.parametrize("criterion", POISON)
 def test_a_branch_that_is_not_taken_poisons_no_gradient(adapter: Adapter, criterion: str) -> None:
     inputs, parameters, by = POISON[criterion]
-    arrays = {name: np.array(value) for name, value in inputs.items()}
-    assert not np.isnan(
-        formula_of(adapter, criterion, arrays, (by,), **parameters, reduction="sum").gradients[by]
-    ).any()
+    found = formula_answer(adapter, criterion, inputs, (by,), **parameters, reduction="sum")
+    assert not np.isnan(found.gradients[by]).any()
 
 
 def test_a_softplus_keeps_the_digits_of_its_slope(adapter: Adapter) -> None:
     """jax.nn.softplus's own is off by up to 32 ulp; at 0, both sides of the absolute value meet in the middle."""
     x = np.array([-800.0, -36.5, -29.25, 0.0, 29.25, 800.0, np.inf])
     labels = np.full(x.shape, -1)  # soft_margin is then softplus
-    found = formula_of(adapter, "soft_margin", {"input": x, "target": labels}, ("input",), reduction="none")
+    found = formula_answer(adapter, "soft_margin", {"input": x, "target": labels}, ("input",), reduction="none")
     small = np.exp(-abs(x))
     np.testing.assert_allclose(found.gradients["input"], np.where(x < 0, small, 1) / (1 + small), rtol=4e-16)
 
@@ -255,14 +243,14 @@ def test_a_formula_s_numbers_are_compiled_in(adapter: Adapter) -> None:
     seconds = []
     for delta in (0.25, 0.5, 0.5):
         before = adapter.compiling  # type: ignore[attr-defined]
-        found = formula_of(adapter, "huber", dict(PAIR), ("input",), delta=delta, reduction="none")
+        found = formula_answer(adapter, "huber", dict(PAIR), ("input",), delta=delta, reduction="none")
         error = PAIR["input"] - PAIR["target"]
         np.testing.assert_allclose(found.gradients["input"], np.clip(error, -delta, delta), rtol=1e-15)
         seconds.append(adapter.compiling - before)  # type: ignore[attr-defined]
     assert min(seconds[:2]) > 0
     assert seconds[2] == 0
     with pytest.raises(ValueError, match="delta is out of its domain"):
-        formula_of(adapter, "huber", dict(PAIR), (), delta=-1)
+        formula_answer(adapter, "huber", dict(PAIR), (), delta=-1)
 
 
 def test_a_call_without_code_has_no_formula(adapter: Adapter) -> None:

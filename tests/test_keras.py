@@ -14,8 +14,7 @@ from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError
 from conformance.spec import spec_for
-from conformance.suite.formula import in_mode
-from tests.calls import call_of, check_formula_by_reference, is_imported_unasked
+from tests.calls import call_of, check_formula_by_reference, formula_answer, is_imported_unasked
 from tests.test_formula_code import POISON, SPECS
 
 RNG = np.random.Generator(np.random.Philox(0))
@@ -263,21 +262,14 @@ def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) ->
 @pytest.mark.parametrize("criterion", POISON)
 def test_a_branch_that_is_not_taken_poisons_no_gradient(adapter: Adapter, criterion: str) -> None:
     inputs, parameters, by = POISON[criterion]
-    spec = spec_for(criterion)
-    given = {name: item.default for name, item in spec.params.items()} | parameters | {"reduction": "sum"}
-    arrays = {name: np.array(value) for name, value in inputs.items()}
-    call = Call(criterion, arrays, given, "float64", mode="formula", wrt=(by,))
-    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
+    found = formula_answer(adapter, criterion, inputs, (by,), **parameters, reduction="sum")
     assert not np.isnan(found.gradients[by]).any()
 
 
 def test_a_formula_of_an_empty_batch_is_answered(adapter: Adapter) -> None:
     """keras.ops.max refuses an array without elements, also where another axis is the empty one."""
-    spec = spec_for("cross_entropy")
-    given = {name: item.default for name, item in spec.params.items()} | {"reduction": "sum"}
     arrays = {"input": np.zeros((0, 3)), "target": np.zeros(0, np.int64)}
-    call = Call("cross_entropy", arrays, given, "float64", mode="formula", wrt=("input",))
-    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call)
+    found = formula_answer(adapter, "cross_entropy", arrays, ("input",), reduction="sum")
     assert found.value == 0
     assert found.gradients["input"].shape == (0, 3)
 
@@ -285,21 +277,16 @@ def test_a_formula_of_an_empty_batch_is_answered(adapter: Adapter) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_formula_of_scalars_is_of_their_dtype(adapter: Adapter, dtype: str) -> None:
     """Of a number beside them keras makes one of `floatx`: 1e-7 would be rounded, and float16 become float32."""
-    spec = spec_for("mape")
-    given = {name: item.default for name, item in spec.params.items()} | {"eps": 1e-7, "reduction": "none"}
     arrays = {"input": np.array(1, DTYPES[dtype]), "target": np.array(0, DTYPES[dtype])}
-    run = in_mode(adapter, spec, "formula", adapter.environment()).run
-    found = run(Call("mape", arrays, given, dtype, mode="formula", wrt=("input",)))
+    found = formula_answer(adapter, "mape", arrays, ("input",), dtype, eps=1e-7, reduction="none")
     assert found.value.dtype == found.gradients["input"].dtype == DTYPES[dtype]
     if dtype == "float64":
-        assert float(found.value) == pytest.approx(given["scale"] / 1e-7, rel=1e-15)
+        assert float(found.value) == pytest.approx(spec_for("mape").params["scale"].default / 1e-7, rel=1e-15)
 
 
 def test_an_input_that_the_code_does_not_look_at_has_the_gradient_0(adapter: Adapter) -> None:
-    spec = spec_for("soft_cross_entropy")
-    given = {name: item.default for name, item in spec.params.items()} | {"label_smoothing": 1, "reduction": "sum"}
-    call = Call("soft_cross_entropy", dict(PAIR), given, "float64", mode="formula", wrt=("target",))
-    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call).gradients["target"]
+    answer = formula_answer(adapter, "soft_cross_entropy", PAIR, ("target",), label_smoothing=1, reduction="sum")
+    found = answer.gradients["target"]
     assert found.dtype == np.float64
     assert found.shape == (3, 4)
     assert not found.any()

@@ -13,9 +13,7 @@ import pytest
 from conformance import Adapter, Call, Unsupported, load_adapter
 from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES, in_dtype
-from conformance.spec import spec_for
-from conformance.suite.formula import in_mode
-from tests.calls import check_formula_by_reference
+from tests.calls import check_formula_by_reference, formula_answer
 from tests.test_formula_code import POISON
 
 RNG = np.random.Generator(np.random.Philox(0))
@@ -281,12 +279,8 @@ def test_mode_formula_runs_the_printed_code(adapter: Adapter, criterion: str) ->
 @pytest.mark.parametrize("criterion", POISON)
 def test_a_branch_that_is_not_taken_poisons_no_gradient(adapter: Adapter, criterion: str) -> None:
     inputs, parameters, by = POISON[criterion]
-    spec = spec_for(criterion)
-    defaults = {name: item.default for name, item in spec.params.items()}
-    arrays = {name: np.array(value) for name, value in inputs.items()}
-    call = Call(criterion, arrays, {**defaults, **parameters, "reduction": "sum"}, "float64", mode="formula", wrt=(by,))
-    found = in_mode(adapter, spec, "formula", adapter.environment()).run(call).gradients[by]
-    assert not np.isnan(found).any()
+    found = formula_answer(adapter, criterion, inputs, (by,), **parameters, reduction="sum")
+    assert not np.isnan(found.gradients[by]).any()
 
 
 def test_loading_another_adapter_loads_no_tensorflow() -> None:
