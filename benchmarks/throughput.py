@@ -38,7 +38,6 @@ from conformance.cases import plan as case_plan
 from conformance.cases.expand import expand
 from conformance.errors import ConformanceError
 from conformance.reference.evaluate import Evaluation
-from conformance.reference.together import Together
 from conformance.suite import calls, run
 from conformance.suite import cell as judging
 from conformance.suite import recorder as keeping
@@ -110,6 +109,7 @@ PLACES: tuple[tuple[str, Any, str], ...] = (
     ("drawing", case_plan, "covering_rows"),
     ("drawing", case_plan, "drawn_bits"),
     ("reference", Evaluation, "numbers"),
+    ("reference", Evaluation, "excused"),
     ("reference", sys.modules["conformance.reference.evaluate"], "evaluate_stack"),
     ("reference", sys.modules["conformance.reference.certify"], "certify"),
     ("framework", calls, "run_calls"),
@@ -160,10 +160,10 @@ def by_size(framework: str, plan: Plan, dtype: str, effort: str) -> Iterator[Row
                 judge, spec = run._judge(plan, one, list(item.known)), plan.specs[one.criterion]
                 recipes = case_plan.recipes(spec, dtype, effort, plan.options.seed)
                 stacks = [draw(spec, dtype, recipe) for recipe in recipes if (recipe.kind == "bulk") is is_bulk]
-                judge.together = Together(spec, stacks)
                 for stack in stacks:
-                    judge.judge_stack(stack)
+                    judge.ask(stack)
                     cases += len(stack)
+                judge.settle()
         yield row(framework, dtype, size, cases, seconds)
 
 

@@ -29,7 +29,7 @@ def dtype_numbers(dtype: str) -> dict[str, float]:
 
 def make_tape(spec: Spec, stack: Stack, arithmetic: Any, arrays: Mapping[str, Any], beyond: str = "") -> Tape:
     """A tape over `arithmetic` for the inputs `arrays` (its own, of full rank); absent inputs take their defaults.
-    `beyond` joints: see `Tape`. Joined stacks, whose parameters may differ, are for `Balls`."""
+    `beyond` joints: see `Tape`. Joined stacks, whose parameters may differ, are for the reference's arithmetics."""
     inputs = {name: Term(array) for name, array in arrays.items()}
     for name, item in spec.inputs.items():
         if name not in inputs:

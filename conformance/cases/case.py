@@ -98,16 +98,17 @@ class Stack:
 
     def __getitem__(self, k: int) -> Case:
         inputs = {name: array[k, ...] for name, array in self.inputs.items()}
-        return Case(self.criterion, self.dtype, self.layout, self._parameters_of(k), inputs)
+        return Case(self.criterion, self.dtype, self.layout, self.parameters_of(k), inputs)
 
     def only(self, cases: Sequence[int] | NDArray[np.int64]) -> Stack:
         """The stack of these of its cases."""
         chosen = np.asarray(cases, int)
         cotangent = None if self.cotangent is None else self.cotangent[chosen]
         inputs = {name: array[chosen] for name, array in self.inputs.items()}
-        return replace(self, parameters=self._parameters_of(chosen), inputs=inputs, cotangent=cotangent)
+        return replace(self, parameters=self.parameters_of(chosen), inputs=inputs, cotangent=cotangent)
 
-    def _parameters_of(self, cases: Any) -> Mapping[str, Any]:
+    def parameters_of(self, cases: Any) -> Mapping[str, Any]:
+        """The parameters of one of the cases, or of some."""
         return {name: p[cases] if isinstance(p, np.ndarray) else p for name, p in self.parameters.items()}
 
     @staticmethod
@@ -115,6 +116,12 @@ class Stack:
         """The stack of this one case."""
         inputs = {name: array[None] for name, array in case.inputs.items()}
         return Stack(case.criterion, case.dtype, case.layout, case.parameters, inputs)
+
+
+def by_case(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The cases of a stack in which a mask holds anywhere."""
+    found: NDArray[np.bool_] = np.logical_or.reduce(mask, axis=tuple(range(1, mask.ndim)))
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, target
 
@@ -28,7 +29,6 @@ from conformance.cases.source import digest
 from conformance.spec.model import Spec
 
 Scores = Mapping[str, float]
-Visit = Callable[[Stack], Scores | None]
 
 
 @dataclass(frozen=True)
@@ -139,57 +139,49 @@ def for_each_stack(
     dtype: str,
     effort: str,
     seed: int,
-    visit: Visit,
+    visit: Callable[[Stack], object],
     few: Few | None = None,
-    expect: Callable[[Sequence[Stack]], None] = lambda stacks: None,
+    score: Callable[[Stack], Scores | None] | None = None,
 ) -> Drawn:
     """Calls `visit` with each stack of `stacks`; returns what was drawn.
 
-    `visit` may return how bad the stack's worst case is, by check (nothing, if it was not answered). Efforts that climb
-    steer their random recipes by it. With `few`, recipes are folded onto few variants of those that are answered.
-    Stacks that depend on neither are told to `expect` before the first is visited.
+    With `few`, recipes are folded onto few variants of those that are answered: then `visit` returns something true for
+    a stack that was. Efforts that climb give their random recipes to `score`, which returns how bad the stack's worst
+    case is, by check, and are steered by it; without `score`, to `visit`.
     """
-    tally = _Tally(spec, dtype, visit, few)
+    tally = _Tally(spec, dtype, few)
     plan, space = EFFORTS[effort], space_for(spec, dtype)
     planned = list(_planned(spec, dtype, plan, seed) if plan.climbs else recipes(spec, dtype, effort, seed))
-    if few is None:
-        drawn = [expand(spec, dtype, recipe) for recipe in planned]
-        expect(drawn)
-        for recipe, stack in zip(planned, drawn, strict=True):
-            tally.visit(recipe, stack)
-    else:
-        for recipe in planned:
-            tally.take(recipe)
+    for recipe in planned:
+        tally.take(recipe, visit)
     if plan.climbs:
         count, width = _randoms(spec, dtype, plan), DIGIT * len(space.counts)
 
         def climbing(number: int) -> Recipe:
             return _with_room(climbing_recipe(space, spec.name, dtype, number), plan)
 
-        climb(count, seed, lambda number: tally.take(climbing(number)), width)
+        climb(count, seed, lambda number: tally.take(climbing(number), score or visit), width)
     return tally.drawn()
 
 
 class _Tally:
-    def __init__(self, spec: Spec, dtype: str, visit: Visit, few: Few | None) -> None:
-        self._spec, self._dtype, self._visit, self._few = spec, dtype, visit, few
+    def __init__(self, spec: Spec, dtype: str, few: Few | None) -> None:
+        self._spec, self._dtype, self._few = spec, dtype, few
         self._missing = set(feasible_pairs(space_for(spec, dtype)))
         self._pairs = len(self._missing)
         self._recipes = self._cases = 0
 
-    def take(self, recipe: Recipe) -> Scores | None:
+    def take(self, recipe: Recipe, visit: Callable[[Stack], Any]) -> Any:
         recipe = recipe if self._few is None else self._few.folded(recipe)
-        return self.visit(recipe, expand(self._spec, self._dtype, recipe))
-
-    def visit(self, recipe: Recipe, stack: Stack) -> Scores | None:
+        stack = expand(self._spec, self._dtype, recipe)
         self._recipes += 1
         self._cases += len(stack)
         if not recipe.kind:  # the levels of those beside it are others
             self._missing.difference_update(pairs_in(recipe.levels))
-        scores = self._visit(stack)
+        found = visit(stack)
         if self._few is not None:
-            self._few.note(recipe, is_answered=bool(scores))
-        return scores
+            self._few.note(recipe, is_answered=bool(found))
+        return found
 
     def drawn(self) -> Drawn:
         return Drawn(self._recipes, self._cases, self._pairs - len(self._missing), self._pairs)

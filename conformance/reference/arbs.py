@@ -33,6 +33,10 @@ class Arbs:
     def constant(self, value: float, *, exact: bool = True) -> Array:
         return np.full((1,) * self.rank, arb(value), dtype=object)
 
+    def constants(self, values: NDArray[np.float64]) -> Array:
+        """A number for each case."""
+        return exact(values.reshape((-1,) + (1,) * (self.rank - 1)))
+
     def shape(self, x: Array) -> tuple[int, ...]:
         return x.shape
 

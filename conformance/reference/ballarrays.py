@@ -33,12 +33,6 @@ class Cases:
     lost: Mask = field(default_factory=lambda: np.zeros(1, bool))
 
 
-def by_case(mask: Mask) -> Mask:
-    """The cases in which a mask holds anywhere."""
-    found: Mask = np.logical_or.reduce(mask, axis=tuple(range(1, mask.ndim)))
-    return found
-
-
 class BallArrays:
     """Balls of one format and rank as arrays; `ElementwiseBalls` computes with them."""
 

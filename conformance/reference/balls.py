@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from conformance.cases.case import by_case
 from conformance.formula.arithmetic import Cond, Mask, either_mask
 from conformance.formula.arrays import COMPARE
 from conformance.reference.ball import (
@@ -30,7 +31,7 @@ from conformance.reference.ball import (
     opposed,
     parts,
 )
-from conformance.reference.ballarrays import BallArrays, by_case
+from conformance.reference.ballarrays import BallArrays
 from conformance.reference.formats import ULPS
 from conformance.reference.functions import FUNCTIONS, POSITIVE, VARIATIONS, signs, sum_is_exact
 from conformance.reference.quad import Bound, Quad, magnitude

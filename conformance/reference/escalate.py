@@ -15,7 +15,7 @@ from flint import arb
 from numpy.typing import NDArray
 
 from conformance.cases.bind import full_cotangent, full_rank, make_tape, output_shapes, rank_of, whole_layout
-from conformance.cases.case import Stack
+from conformance.cases.case import Stack, by_case
 from conformance.formula.algebra import Term
 from conformance.formula.node import dims_within, walk
 from conformance.formula.tape import Tape
@@ -73,7 +73,7 @@ def escalate(
     for bits in PRECISIONS:
         if not left or positions_of(spec, stack) * bits > LARGEST * PRECISIONS[0]:
             break
-        cases = np.flatnonzero(np.logical_or.reduce([_by_case(mask) for mask in left.values()]))
+        cases = np.flatnonzero(np.logical_or.reduce([by_case(mask) for mask in left.values()]))
         with precision(bits), np.errstate(all="ignore"):
             wrt = tuple(name for name in left if name != "value")
             arrays = evaluate_balls(spec, stack.only(cases), wrt, project=project)
@@ -84,10 +84,6 @@ def escalate(
                 if not left[name].any():
                     del left[name]
     return found
-
-
-def _by_case(mask: Mask) -> Mask:
-    return np.asarray(mask.reshape(len(mask), -1).any(axis=1))
 
 
 def evaluate_balls(spec: Spec, stack: Stack, wrt: Sequence[str], *, project: bool = False) -> Arrays:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from conformance.cases.bind import Shapes, full_cotangent, full_rank, make_tape, output_shapes, rank_of
 from conformance.cases.case import Stack
@@ -52,9 +51,9 @@ class Tapes:
         self._numbers: dict[int, dict[str, Numbers]] = {}  # from so many of them
 
     @property
-    def far(self) -> NDArray[np.int64]:
+    def far(self) -> Mask:
         """The cases that met numbers so large that the order of multiplications matters, if it was not followed."""
-        return np.flatnonzero(np.broadcast_to(self._balls.cases.far, len(self._stack)))
+        return np.broadcast_to(self._balls.cases.far, len(self._stack))
 
     @cached_property
     def _inputs(self) -> Mapping[str, Ball]:

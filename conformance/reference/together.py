@@ -1,84 +1,36 @@
-"""Stacks that are alike, evaluated as one: of a small one, asking NumPy costs more than its numbers do.
+"""Stacks that are alike, made into one: of a small one, asking NumPy costs more than its numbers do.
 
 No number depends on a case's neighbours (tests/test_reference.py), so this changes nothing but the time.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from conformance.cases.case import Stack
 from conformance.formula import names_in
 from conformance.formula.node import walk
-from conformance.reference.evaluate import Evaluation
-from conformance.reference.numbers import Numbers, cases_of
 from conformance.spec.model import Spec
 
-MOST = 4_000  # numbers in the inputs of what is evaluated as one
+MOST = 30_000  # numbers in the inputs of what is made one
 FIXED = {"norm", "ctc_log_likelihood"}  # primitives of which all but the first argument are numbers known beforehand
 
 
-class Together:
-    """The evaluations of stacks that are to come; those that are alike share one."""
+def alike(spec: Spec, stacks: Sequence[Stack]) -> Iterator[list[int]]:
+    """The positions of stacks that may be one, in groups of two at least; what is alike to none is in no group.
 
-    def __init__(self, spec: Spec, stacks: Sequence[Stack] = ()) -> None:
-        self._spec = spec
-        # By the stacks' ids, which are their own while they are held. How answers are projected is told of a whole
-        # evaluation, so those of a spec with `modulo` stay apart.
-        self._shares = {} if spec.modulo else {id(stack): share for stack, share in _shared(spec, stacks)}
-
-    def evaluation(self, stack: Stack, wrt: Sequence[str], **options: bool) -> Evaluation | Share:
-        """What gives a stack's numbers, with the options of `Evaluation`; it need not be one of those told before."""
-        if id(stack) not in self._shares:
-            return Evaluation(self._spec, stack, wrt, **options)
-        joint, cases = self._shares[id(stack)]
-        return Share(joint.evaluation(wrt, options), cases)
-
-
-@dataclass(frozen=True)
-class Share:
-    """The part of a joint evaluation that is one stack's."""
-
-    joint: Callable[[bool], dict[str, Numbers]]
-    cases: slice
-
-    def numbers(self, *, excuses: bool = True) -> dict[str, Numbers]:
-        """As those of `Evaluation`."""
-        return {name: cases_of(n, self.cases) for name, n in self.joint(excuses).items()}
-
-
-class _Joint:
-    """Stacks that are alike, as one."""
-
-    def __init__(self, spec: Spec, stacks: Sequence[Stack]) -> None:
-        self.stacks = stacks
-        self._spec = spec
-        self._evaluations: dict[Hashable, Callable[[bool], dict[str, Numbers]]] = {}
-
-    def evaluation(self, wrt: Sequence[str], options: Mapping[str, bool]) -> Callable[[bool], dict[str, Numbers]]:
-        """What gives the numbers of all of their cases, worked out once, with excuses or without."""
-        key = tuple(wrt), tuple(sorted(options.items()))
-        if key not in self._evaluations:
-            evaluation = Evaluation(self._spec, _joined(self.stacks), wrt, **options)
-            self._evaluations[key] = functools.cache(lambda excuses: evaluation.numbers(excuses=excuses))
-        return self._evaluations[key]
-
-
-def _shared(spec: Spec, stacks: Sequence[Stack]) -> Iterator[tuple[Stack, tuple[_Joint, slice]]]:
-    """The stacks that are like others, each with what it is evaluated in, and which cases of that are its own."""
-    alike: dict[Hashable, list[Stack]] = {}
+    How answers are projected is told of a whole evaluation, so those of a spec with `modulo` stay apart.
+    """
+    kinds: dict[Hashable, list[int]] = {}
     free = _free(spec)
-    for stack in stacks:
-        alike.setdefault(_likeness(stack, free), []).append(stack)
-    for group in (part for items in alike.values() for part in _within(MOST, items) if len(part) > 1):
-        joint, begin = _Joint(spec, group), 0
-        for stack in group:
-            yield stack, (joint, slice(begin, begin + len(stack)))
-            begin += len(stack)
+    for i, stack in enumerate(stacks if not spec.modulo else ()):
+        if stack.cotangent is None:
+            kinds.setdefault(_likeness(stack, free), []).append(i)
+    sizes = [sum(array.size for array in stack.inputs.values()) for stack in stacks]
+    return (group for kind in kinds.values() for group in _within(MOST, kind, sizes) if len(group) > 1)
 
 
 def _free(spec: Spec) -> frozenset[str]:
@@ -98,22 +50,22 @@ def _likeness(stack: Stack, free: frozenset[str]) -> Hashable:
     return stack.dtype, tuple(stack.layout.items()), shapes, repr(fixed)
 
 
-def _within(most: int, stacks: Sequence[Stack]) -> Iterator[list[Stack]]:
-    """The stacks in groups of no more numbers than `most`, as far as they have no more themselves."""
-    group: list[Stack] = []
+def _within(most: int, kind: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """The members of a kind in groups of no more numbers than `most`, as far as they have no more themselves."""
+    group: list[int] = []
     room = most
-    for stack in stacks:
-        size = sum(array.size for array in stack.inputs.values())
-        if group and size > room:
+    for i in kind:
+        if group and sizes[i] > room:
             yield group
             group, room = [], most
-        group.append(stack)
-        room -= size
+        group.append(i)
+        room -= sizes[i]
     if group:
         yield group
 
 
-def _joined(stacks: Sequence[Stack]) -> Stack:
+def joined(stacks: Sequence[Stack]) -> Stack:
+    """Stacks that are alike, as one; a parameter in which they differ is an array."""
     first = stacks[0]
     inputs = {name: np.concatenate([stack.inputs[name] for stack in stacks]) for name in first.inputs}
     lengths = [len(stack) for stack in stacks]

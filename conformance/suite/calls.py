@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from conformance.adapter import Adapter, Call, Harmful, Output, Unsupported, WorkerDied
 from conformance.cases.bind import Shapes
-from conformance.cases.case import DTYPES, Case, Stack
+from conformance.cases.case import DTYPES, Case, Stack, by_case
 from conformance.verdict.compare import ERROR, FAILS
 
 Array = NDArray[Any]
@@ -46,9 +46,26 @@ class Answers:
         return all("" in found and found[""].severity == UNSUPPORTED for found in self.problems)
 
     @property
+    def infinite(self) -> NDArray[np.bool_]:
+        """The cases with an infinity in some output."""
+        found: NDArray[np.bool_] = np.logical_or.reduce([by_case(np.isinf(array)) for array in self.arrays.values()])
+        return found
+
+    @property
     def deaths(self) -> int:
         """How many cases cost a worker's life."""
         return sum("" in found and found[""].died for found in self.problems)
+
+    def only(self, cases: NDArray[np.int64]) -> Answers:
+        """The answers to these of the cases, to be judged."""
+        arrays = {name: array[cases] for name, array in self.arrays.items()}
+        return Answers(arrays, [self.problems[k] for k in cases])
+
+    @staticmethod
+    def joined(parts: Sequence[Answers]) -> Answers:
+        """Answers to several stacks that are alike, to be judged."""
+        arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
+        return Answers(arrays, [found for part in parts for found in part.problems])
 
     def problem(self, output: str, k: int) -> Problem | None:
         """What is wrong with this output of case k."""

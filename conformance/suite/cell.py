@@ -11,20 +11,20 @@ import numpy as np
 from conformance.adapter import Adapter, Binding, Difference, Environment
 from conformance.cases.argument import arguments
 from conformance.cases.bind import check_of_output, output_shapes, spread
-from conformance.cases.case import Case, Stack
+from conformance.cases.case import Case, Stack, by_case
 from conformance.record.model import Cell, Check
 from conformance.reference.certify import Ways, certify
 from conformance.reference.evaluate import Evaluation
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
-from conformance.reference.together import Share, Together
 from conformance.spec.model import Spec
+from conformance.suite.asked import Asked, Verdicts, judged_together
 from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.suite.conclusion import concluded
 from conformance.suite.findings import finding_of
 from conformance.suite.formula import in_mode
 from conformance.suite.seconds import Seconds
-from conformance.suite.yardstick import MOST_MEASURED, Yardstick, has_yardstick, widened
+from conformance.suite.yardstick import MOST_MEASURED, has_yardstick, proven, rounded, widened
 from conformance.verdict.compare import AGREES, FAILS, UNDECIDED, Judged, by_yardstick, judge
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.tally import Finding, Tally
@@ -51,7 +51,7 @@ class CellJudge:
     cases: int = 0
     isolated: Isolated | None = None
     deaths: int = 0  # of workers
-    together: Together | None = None  # the stacks to come: the reference is evaluated for those as one that are alike
+    _pending: list[Asked] = field(default_factory=list)  # asked, not yet judged
 
     @cached_property
     def careful(self) -> Adapter:
@@ -89,40 +89,58 @@ class CellJudge:
         function = self.cell.criterion if self._binding is None else self._binding.function
         return f"{function} gives no gradient by {name!r} in {self.cell.framework}"
 
+    def ask(self, stack: Stack) -> bool:
+        """Has the framework answer a stack of generated cases; whether it did. Judged is what was asked by `settle`."""
+        asked = self._ask(stack)
+        self._pending += [] if asked is None else [asked]
+        return asked is not None and not asked.answers.are_unsupported
+
+    def settle(self) -> dict[str, float]:
+        """Adds the stacks that were asked to the checks `value` and `gradient.INPUT`; returns how bad the worst number
+        of each is in the last one (error over budget, at most a million: what `thorough` climbs towards)."""
+        pending, self._pending = self._pending, []
+        scores: dict[str, float] = {}
+        for asked, verdicts in zip(pending, judged_together(self.spec, pending, self._verdicts), strict=True):
+            scores = self.take(asked, verdicts)
+        return scores
+
     def judge_stack(self, stack: Stack) -> dict[str, float]:
-        """Adds a stack of generated cases to the checks `value` and `gradient.INPUT`; returns how bad the worst number
-        of each is (error over budget, at most a million: what `thorough` climbs towards)."""
+        """Asks and settles one stack, after those that were asked before; returns how bad it is, as `settle` does."""
+        self.settle()
+        asked = self._ask(stack)
+        return {} if asked is None else self.take(asked, lambda: self._verdicts(asked))
+
+    def _ask(self, stack: Stack) -> Asked | None:
         wrt = self.wrt(tuple(stack.inputs))
         if self.deaths >= MOST_DEATHS:
-            return self._left_out(("value", *wrt), len(stack))
-        answers = self._judged_answers(stack, wrt)
-        return self.take(stack, wrt, answers, lambda: self._judged(stack, wrt, answers))
+            self._leave_out(("value", *wrt), len(stack))
+            return None
+        return self.asked(stack, wrt, self.answers(stack, wrt))
 
-    def take(
-        self,
-        stack: Stack,
-        wrt: tuple[str, ...],
-        answers: Answers,
-        judge_answers: Callable[[], tuple[dict[str, Numbers], dict[str, Judged]]],
-    ) -> dict[str, float]:
+    def asked(self, stack: Stack, wrt: tuple[str, ...], answers: Answers) -> Asked:
+        """A stack with its answers; those in a wider dtype too, if the stack's is a narrow one and there are both."""
+        size = sum(array.size for array in stack.inputs.values())
+        if answers.are_unsupported or size > MOST_MEASURED or not has_yardstick(stack.dtype, self.environment.dtypes):
+            return Asked(stack, wrt, answers)
+        return Asked(stack, wrt, answers, self._answers(widened(stack), wrt))
+
+    def take(self, asked: Asked, verdicts: Callable[[], Verdicts]) -> dict[str, float]:
         """`judge_stack`, of answers that are there; the verdicts are asked for if there are any."""
+        stack, answers, outputs = asked.stack, asked.answers, ("value", *asked.wrt)
         self.recipes += 1
         self.cases += len(stack)
-        for output in ("value", *wrt):
+        for output in outputs:
             self.tally(check_of_output(output)).recipes += 1
         if answers.are_unsupported:  # the reference would be worked out for nothing
-            self._note_all_unsupported(("value", *wrt), answers)
+            self._note_all_unsupported(outputs, answers)
             return {}
-        numbers, judged = judge_answers()
-        own = self.yardstick(stack, wrt)
+        numbers, judged = verdicts()
         with self.seconds.spent("verdict"):
-            coverage = self.coverage(stack, wrt)
+            coverage = self.coverage(stack, asked.wrt)
             self._tally_changes(stack, coverage, answers)
-            for output in ("value", *wrt):
-                if own is not None and judged[output].vacuous.any():
-                    judged[output] = by_yardstick(judged[output], own.proven(output), FORMATS[stack.dtype])
-                self._tally_output(stack, coverage, output, numbers[output], judged[output], answers, own)
-            return {check_of_output(output): _badness(judged[output]) for output in ("value", *wrt)}
+            for output in outputs:
+                self._tally_output(asked, coverage, output, numbers[output], judged[output])
+            return {check_of_output(output): _badness(judged[output]) for output in outputs}
 
     def coverage(self, stack: Stack, wrt: Sequence[str]) -> Coverage:
         """What the known differences say of a stack."""
@@ -130,69 +148,75 @@ class CellJudge:
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
-        return self.numbers(stack, wrt), self._judged_answers(stack, wrt)
+        return self.numbers(stack, wrt), self.answers(stack, wrt)
 
-    def yardstick(self, stack: Stack, wrt: Sequence[str]) -> Yardstick | None:
-        """The framework's answers in a wider dtype, if the stack's is a narrow one and it offers both."""
-        size = sum(array.size for array in stack.inputs.values())
-        if size > MOST_MEASURED or not has_yardstick(stack.dtype, self.environment.dtypes):
-            return None
-        wide = widened(stack)
-        return Yardstick(stack, self._answers(wide, wrt), lambda: self.numbers(wide, wrt))
+    def numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
+        """The reference's numbers for a stack, certified."""
+        with self.seconds.spent("reference"):
+            return self._certified(stack, self._evaluation(stack, wrt).numbers())
 
-    def _judged(
-        self, stack: Stack, wrt: Sequence[str], answers: Answers
-    ) -> tuple[dict[str, Numbers], dict[str, Judged]]:
-        """The reference's numbers and the verdicts; what may excuse an answer costs as much again, and matters only
-        where one is to be excused."""
-        evaluation = self._evaluation(stack, wrt)
-        if not any(answers.problems):
-            numbers = self._evaluated(evaluation, excuses=False)
-            judged = self._compared(numbers, answers, stack.dtype)
-            if all((item.severity == AGREES).all() for item in judged.values()):
+    def _verdicts(self, asked: Asked) -> Verdicts:
+        numbers, judged = self.verdicts(asked.stack, asked.wrt, asked.answers)
+        return numbers, self.by_yardstick(asked, judged)
+
+    def verdicts(self, stack: Stack, wrt: Sequence[str], answers: Answers) -> Verdicts:
+        """The reference's numbers and the verdicts; what may excuse an answer costs a few times as much, and matters
+        only in the cases in which one is to be excused."""
+        with self.seconds.spent("reference"):
+            evaluation = self._evaluation(stack, wrt)
+            numbers = evaluation.numbers(excuses=False)
+        judged = self._compared(numbers, answers, stack.dtype)
+        left = np.array([bool(found) for found in answers.problems])
+        left |= np.logical_or.reduce([item.worst() != AGREES for item in judged.values()])
+        with self.seconds.spent("reference"):
+            if not left.any():
                 return self._certified(stack, numbers), judged
-        numbers = self._certified(stack, self._evaluated(evaluation))
+            numbers = self._certified(stack, evaluation.excused(numbers, left, answers.infinite))
         return numbers, self._compared(numbers, answers, stack.dtype)
+
+    def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation:
+        flushes = self.environment.flushes(stack.dtype)
+        return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True, quickly=True)
+
+    def _certified(self, stack: Stack, found: dict[str, Numbers]) -> dict[str, Numbers]:
+        numbers, ways = certify(self.spec, stack, found)
+        self.ways += ways
+        return numbers
 
     def _compared(self, numbers: dict[str, Numbers], answers: Answers, dtype: str) -> dict[str, Judged]:
         with self.seconds.spent("verdict"):
             return {name: judge(item, answers.arrays[name], FORMATS[dtype]) for name, item in numbers.items()}
 
-    def numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
-        """The reference's numbers for a stack, certified."""
-        return self._certified(stack, self._evaluated(self._evaluation(stack, wrt)))
-
-    def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation | Share:
-        flushes = self.environment.flushes(stack.dtype)
-        together = self.together or Together(self.spec)
-        return together.evaluation(stack, wrt, flushes_subnormals=flushes, project=True, quickly=True)
-
-    def _evaluated(self, evaluation: Evaluation | Share, *, excuses: bool = True) -> dict[str, Numbers]:
-        with self.seconds.spent("reference"):
-            return evaluation.numbers(excuses=excuses)
-
-    def _certified(self, stack: Stack, found: dict[str, Numbers]) -> dict[str, Numbers]:
-        with self.seconds.spent("reference"):
-            numbers, ways = certify(self.spec, stack, found)
-        self.ways += ways
-        return numbers
-
-    def _judged_answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
-        answers = self._answers(stack, wrt)
-        self.warnings |= answers.warnings
-        return answers
+    def by_yardstick(self, asked: Asked, judged: dict[str, Judged]) -> dict[str, Judged]:
+        """The verdicts, those that a wide budget left open decided by the answers in the wider dtype, if there are."""
+        is_open = np.logical_or.reduce([by_case(item.vacuous) for item in judged.values()])
+        if asked.wide is None or not is_open.any():
+            return judged
+        cases, dtype, found = np.flatnonzero(is_open), asked.stack.dtype, dict(judged)
+        answers = asked.wide.only(cases)
+        _, wide = self.verdicts(widened(asked.stack.only(cases)), asked.wrt, answers)
+        for output, item in wide.items():
+            yardstick = np.full(judged[output].answer.shape, np.nan)
+            yardstick[cases] = proven(answers, item, output, dtype)
+            found[output] = by_yardstick(judged[output], yardstick, FORMATS[dtype])
+        return found
 
     def _note_all_unsupported(self, outputs: Sequence[str], answers: Answers) -> None:
         for check in map(check_of_output, outputs):
             for found in answers.problems:
                 self.note_unsupported(self.tally(check), check, found[""])
 
-    def _left_out(self, outputs: Sequence[str], cases: int) -> dict[str, float]:
+    def _leave_out(self, outputs: Sequence[str], cases: int) -> None:
         """Cases that are left out after too many deaths; known differences that cover the deaths do not cover them."""
         self.warnings.add(f"workers died {MOST_DEATHS} times: the rest of the generated cases did not run")
         for check in map(check_of_output, outputs):
             self.tally(check).leave_out(cases)
-        return {}
+
+    def answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
+        """The framework's answers to a stack; what it warned of is noted."""
+        answers = self._answers(stack, wrt)
+        self.warnings |= answers.warnings
+        return answers
 
     def _answers(self, stack: Stack, wrt: Sequence[str]) -> Answers:
         shapes = output_shapes(self.spec, stack, wrt)
@@ -212,16 +236,9 @@ class CellJudge:
         return self.tallies.setdefault(check, Tally())
 
     def _tally_output(
-        self,
-        stack: Stack,
-        coverage: Coverage,
-        output: str,
-        numbers: Numbers,
-        judged: Judged,
-        answers: Answers,
-        own: Yardstick | None,
+        self, asked: Asked, coverage: Coverage, output: str, numbers: Numbers, judged: Judged
     ) -> None:
-        check = check_of_output(output)
+        stack, answers, check = asked.stack, asked.answers, check_of_output(output)
         tally = self.tally(check)
         bad = [k for k in range(len(stack)) if answers.problems[k]]
         if not bad:
@@ -229,8 +246,8 @@ class CellJudge:
             if judged.at_kink.any():
                 self._note_conventions(stack, tally, output, judged)
             tally.note_multiple(output, judged)
-            if own is not None:
-                tally.note_apart(judged, own.rounded(output), FORMATS[stack.dtype])
+            if asked.wide is not None:
+                tally.note_apart(judged, rounded(asked.wide, output, stack.dtype), FORMATS[stack.dtype])
         for k, severity in enumerate(judged.worst().tolist()):
             problem = answers.problem(output, k) if bad else None
             if problem is not None:

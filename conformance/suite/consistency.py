@@ -268,7 +268,8 @@ def judge_consistency(judge_of: CellJudge, stack: Stack, names: Sequence[str] | 
     trial = Trial(judge_of, stack)
     if names is None:
         chosen = [name for name in chosen if name not in UNREDUCED or trial.unreduced is trial]
-        judge_of.take(stack, trial.wrt, trial.answers, lambda: (trial.numbers, trial.judged))
+        asked = judge_of.asked(stack, trial.wrt, trial.answers)
+        judge_of.take(asked, lambda: (trial.numbers, judge_of.by_yardstick(asked, trial.judged)))
     for name in chosen:
         tally = judge_of.tally(f"consistency.{name}")
         tally.recipes += 1

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from conformance.cases.bench import Invalid
 from conformance.cases.case import DTYPES, Case, Stack, in_dtype
 from conformance.record.model import Check
-from conformance.reference.formats import FORMATS
 from conformance.spec.layout import match
 from conformance.spec.model import EdgeCase, Spec
 from conformance.suite.calls import UNSUPPORTED, Problem
 from conformance.suite.cell import CellJudge
 from conformance.suite.findings import finding_of
 from conformance.suite.refusals import judge_refusal
-from conformance.verdict.compare import AGREES, DIFFERS, FAILS, INACCURATE, Judged, judge
+from conformance.verdict.compare import AGREES, DIFFERS, FAILS, INACCURATE, Judged
 from conformance.verdict.known import Coverage, Covered
 from conformance.verdict.tally import Finding, Tally
 
@@ -71,7 +70,8 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
     offered = judge_of.wrt(tuple(case.inputs))
     wrt = tuple(name for name in edge.gradient if name in offered)
     stack = Stack.of(case)
-    numbers, answers = judge_of.evaluate(stack, wrt)
+    answers = judge_of.answers(stack, wrt)
+    numbers, verdicts = judge_of.verdicts(stack, wrt, answers)
     coverage = judge_of.coverage(stack, wrt)
     worst: tuple[int, Finding | None, Covered] = (AGREES, None, Covered([], AGREES))
     for output in (name for name in outputs if name == "value" or name in wrt):
@@ -81,7 +81,7 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
             return
         found = _of_problem(judge_of, check, case, problem, coverage, output) if problem else None
         if found is None:
-            judged = _decided(judge(numbers[output], answers.arrays[output], FORMATS[case.dtype]), numbers[output].high)
+            judged = _decided(verdicts[output], numbers[output].high)
             tally.measure(judged)
             severity = int(judged.worst()[0])
             covered = coverage.of(f"{judge_of.cell.id}/{check}", output, judged, 0)

@@ -6,7 +6,7 @@ import fnmatch
 import functools
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -18,7 +18,6 @@ from conformance.cases.invalid import invalid_checks
 from conformance.cases.plan import consistency_stacks, few_for, for_each_stack
 from conformance.record.model import Cell, Check, check_of
 from conformance.reference.certify import Ways
-from conformance.reference.together import Together
 from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
@@ -68,18 +67,19 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
     judge = _judge(plan, cell, [entry for entry in framework.known if entry.applies_to(framework.versions)])
     _replay_witnesses(plan, cell, framework, judge, result)
 
-    def judged(stack: Stack) -> dict[str, float]:
-        found = judge.judge_stack(stack)
+    def asked(stack: Stack) -> bool:
         watch(len(stack))
-        return found
+        return judge.ask(stack)
 
-    def expect(stacks: Sequence[Stack]) -> None:
-        judge.together = Together(spec, stacks)
+    def judged(stack: Stack) -> dict[str, float]:
+        watch(len(stack))
+        return judge.judge_stack(stack)
 
     environment, effort, seed = framework.environment, plan.options.effort, plan.options.seed
     traces = cell.mode not in environment.costly and not is_recipe(cell.mode, environment)
     few = few_for(spec, cell.dtype, effort, traces=traces) if cell.mode in environment.compiles else None
-    drawn = for_each_stack(spec, cell.dtype, effort, seed, judged, few, expect)
+    drawn = for_each_stack(spec, cell.dtype, effort, seed, asked, few, judged)
+    judge.settle()
     is_short = _is_short(plan, cell)
     if not is_short:
         for stack in consistency_stacks(spec, cell.dtype, effort, seed, few):

@@ -6,18 +6,15 @@ But whoever gets the number right in float32 and rounds it does as well as half 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conformance.cases.case import DTYPES, Stack, in_dtype
-from conformance.reference.formats import FORMATS
-from conformance.reference.numbers import Numbers
 from conformance.suite.calls import Answers
-from conformance.verdict.compare import AGREES, judge
+from conformance.verdict.compare import AGREES, Judged
 
 Float = NDArray[np.float64]
 MOST_MEASURED = 10_000  # numbers of a stack; a larger one costs more time than its few open verdicts are worth
@@ -30,34 +27,19 @@ def widened(stack: Stack) -> Stack:
     return replace(stack, dtype=dtype, inputs=in_dtype(stack.inputs, dtype))
 
 
-@dataclass
-class Yardstick:
-    """A framework's answers in the wider dtype to the cases of a stack.
+def rounded(answers: Answers, output: str, dtype: str) -> Float:
+    """The answers in the wider dtype, rounded once; nan where there is none."""
+    with np.errstate(over="ignore"):
+        once: Float = answers.arrays[output].astype(DTYPES[dtype]).astype(np.float64)
+    for k in range(len(once)):
+        if answers.problem(output, k):
+            once[k] = np.nan
+    return once
 
-    `numbers` evaluates the reference for them, by output; it is called where a verdict asks for it.
-    """
 
-    stack: Stack  # in half precision
-    answers: Answers  # to `widened(stack)`
-    numbers: Callable[[], Mapping[str, Numbers]]
-
-    def rounded(self, output: str) -> Float:
-        """The answers, rounded once; nan where there is none."""
-        with np.errstate(over="ignore"):
-            once = self.answers.arrays[output].astype(DTYPES[self.stack.dtype]).astype(np.float64)
-        for k in range(len(self.stack)):
-            if self.answers.problem(output, k):
-                once[k] = np.nan
-        return once
-
-    def proven(self, output: str) -> Float:
-        """`rounded` where the wider answer is right by the wider dtype's own budget; nan elsewhere."""
-        verdict = judge(self._numbers[output], self.answers.arrays[output], FORMATS[WIDER[self.stack.dtype]])
-        return np.where(verdict.severity == AGREES, self.rounded(output), np.nan)
-
-    @cached_property
-    def _numbers(self) -> Mapping[str, Numbers]:
-        return self.numbers()
+def proven(answers: Answers, judged: Judged, output: str, dtype: str) -> Float:
+    """`rounded` where the wider answer, so `judged`, is right by the wider dtype's own budget; nan elsewhere."""
+    return np.where(judged.severity == AGREES, rounded(answers, output, dtype), np.nan)
 
 
 def has_yardstick(dtype: str, offered: Sequence[str]) -> bool:

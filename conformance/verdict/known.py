@@ -100,10 +100,13 @@ class Coverage:
         faulty = severity >= INACCURATE
         left, used = faulty.copy(), []
         for entry in self._of_checks(ids):
+            meant = faulty & self._when(entry, output)[k, ...]
+            if not meant.any():
+                continue
             inside = _inside(entry.envelope, judged, k)
-            if entry.envelope.is_formula and not (inside | ~faulty).all():
+            if entry.envelope.is_formula and (meant & ~inside).any():
                 inside = inside | self._instead(entry, output, judged)[k, ...]
-            covered = faulty & self._when(entry, output)[k, ...] & inside
+            covered = meant & inside
             if (covered & left).any():
                 used.append(entry.id)
                 left &= ~covered

@@ -63,6 +63,9 @@ class Watched(CellJudge):
     right: Mapping[str, str] | None = None
     history: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
+    def ask(self, stack: Stack) -> bool:
+        return bool(self.judge_stack(stack))
+
     def judge_stack(self, stack: Stack) -> dict[str, float]:
         if self.right is not None and any(is_worse(t.outcome, self.right.get(n)) for n, t in self.tallies.items()):
             return {}

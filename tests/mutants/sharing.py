@@ -39,6 +39,10 @@ class Remembered(Evaluation):
             self._known[key] = super().numbers(excuses=excuses)
         return self._known[key]
 
+    def excused(self, found: dict[str, Numbers], cases: Any, infinite: Any) -> dict[str, Numbers]:
+        """Those of all cases: the next implementation is wrong in others."""
+        return self.numbers()
+
 
 class Known:
     """What was worked out already, by content; of one criterion in one dtype, so that memory is bounded."""
