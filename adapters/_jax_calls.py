@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 
+import jax.numpy as jnp
 import numpy as np
 
 from conformance import Call, Unsupported
@@ -20,6 +21,50 @@ def cross_entropy(call: Call, loss: Loss) -> None:
     kept = loss.arrays["labels"] != operator.index(call.parameters["ignore_index"])
     if not kept.all():
         loss.arrays["where"] = kept
+
+
+def soft_cross_entropy(call: Call, loss: Loss) -> None:
+    loss.without(call, label_smoothing=0)
+    loss.static["axis"] = min(1, loss.arrays["logits"].ndim - 1)
+
+
+def poly(call: Call, loss: Loss) -> None:
+    loss.traced["epsilon"] = call.parameters["epsilon"]
+
+
+def focal(call: Call, loss: Loss) -> None:
+    loss.traced["gamma"] = call.parameters["gamma"]
+    if call.parameters["balanced"]:
+        loss.traced["alpha"] = call.parameters["alpha"]
+
+
+def dice(call: Call, loss: Loss) -> None:
+    loss.without(call, eps=0, squared=False)
+    if loss.arrays["predictions"].ndim == 1:
+        raise Unsupported("optax.losses.binary_dice_loss takes a batch")
+    loss.traced["smooth"] = call.parameters["smooth"] / 2  # both sizes are halved there, so that it counts twice
+    loss.static["apply_sigmoid"] = call.parameters["from_logits"]
+
+
+def ranking(call: Call, loss: Loss) -> None:
+    if "where" in loss.arrays:
+        mask = loss.arrays["where"]
+        if ((mask != 0) & (mask != 1)).any():
+            raise Unsupported("where of optax.losses.ranking_softmax_loss is true or false")
+        loss.arrays["where"] = mask == 1
+    loss.static["reduce_fn"] = {"sum": jnp.sum, "mean": jnp.mean}.get(loss.reduction)
+    loss.reduction = "none"
+
+
+def ntxent(call: Call, loss: Loss) -> None:
+    loss.without(call, reduction="mean")  # over all pairs, in optax
+    loss.traced["temperature"], loss.reduction = call.parameters["temperature"], "none"
+
+
+def sparsemax(call: Call, loss: Loss) -> None:
+    axes = loss.arrays["scores"].ndim
+    if axes != 2 and loss.arrays["labels"].ndim == axes - 1:
+        raise Unsupported("optax.losses.multiclass_sparsemax_loss takes a batch, and no further positions")
 
 
 def hinge(call: Call, loss: Loss) -> None:
@@ -45,6 +90,11 @@ def cosine(call: Call, loss: Loss) -> None:
         raise Unsupported(
             "optax.losses.cosine_distance is of vectors that belong together: with the label 1, for each pair"
         )
+
+
+def similarity(call: Call, loss: Loss) -> None:
+    loss.without(call, negative=False)
+    loss.traced["epsilon"] = call.parameters["eps"]
 
 
 def triplet(call: Call, loss: Loss) -> None:

@@ -25,6 +25,18 @@ BROADCAST = Difference(
     f"{LOSSES}/_regression.py",
     checks=("invalid.broadcast_target_*", "invalid.rank_fewer_target"),
 )
+LABELS_BROADCAST = Difference(
+    "labels: Array of labels with shape broadcastable to `logits`.",
+    f"{LOSSES}/_classification.py",
+    checks=("invalid.broadcast_target_*", "invalid.rank_fewer_target"),
+)
+CLASSES_BROADCAST = replace(LABELS_BROADCAST, sentence="must have a shape broadcastable to `[..., num_classes]`.")
+MASKED = Difference(
+    "Contrarily to :func:`optax.softmax_cross_entropy` this function handles ``labels*logsoftmax(logits)`` as ``0`` "
+    "when ``logits=-inf`` and ``labels=0``, following the convention that ``0 log 0 = 0``.",
+    f"{LOSSES}/_classification.py",
+    when="input == -inf and target == 0",
+)
 POSITIVE = Difference(
     "targets: Probabilities of target distribution with shape [..., dim]. Expected to be strictly positive.",
     f"{LOSSES}/_classification.py",
@@ -49,6 +61,9 @@ OUTPUTS = {"input": "predictor_outputs", "target": "targets"}
 SCORES = {"input": "scores", "target": "labels"}
 LOGITS = {"input": "logits", "target": "labels"}
 VECTORS = {"input1": "predictions", "input2": "targets", "target": "labels"}
+COSINE = {"input1": "predictions", "input2": "targets"}
+LISTS = {**LOGITS, "weight": "weights", "mask": "where"}
+GROUPS = {"input": "embeddings", "target": "labels"}
 TRIPLET = {"anchor": "anchors", "positive": "positives", "negative": "negatives"}
 CTC = {
     "log_probs": "logits",
@@ -59,18 +74,29 @@ CTC = {
 FUNCTIONS = {
     "bce_with_logits": Native("sigmoid_binary_cross_entropy", LOGITS, ("input", "target"), differences=(RESHAPED,)),
     "cosine_embedding": Native("cosine_distance", VECTORS, ("input1", "input2"), calls.cosine),
+    "cosine_similarity": Native("cosine_similarity", COSINE, ("input1", "input2"), calls.similarity),
     "cross_entropy": Native("softmax_cross_entropy_with_integer_labels", LOGITS, ("input",), calls.cross_entropy),
     "ctc": Native("ctc_loss", CTC, ("log_probs",), calls.ctc, (NORMALISED, LOG_ZERO)),
+    "dice": Native("binary_dice_loss", PAIR, ("input",), calls.dice),
     "generalised_kl": Native(
         "generalized_kl_divergence", LOGS, ("input", "target"), calls.by_batch, (POSITIVE_TARGET,)
     ),
     "hinge": Native("hinge_loss", OUTPUTS, ("input",), calls.hinge),
     "huber": Native("huber_loss", PAIR, ("input", "target"), calls.huber, (BROADCAST,)),
     "kl_div": Native("kl_divergence", LOGS, ("input", "target"), calls.kl_div, (POSITIVE,)),
+    "log_cosh": Native("log_cosh", PAIR, ("input", "target"), differences=(BROADCAST,)),
     "mse": Native("squared_error", PAIR, ("input", "target")),
     "multiclass_hinge": Native("multiclass_hinge_loss", SCORES, ("input",)),
     "multiclass_perceptron": Native("multiclass_perceptron_loss", SCORES, ("input",)),
+    "multiclass_sparsemax": Native("multiclass_sparsemax_loss", SCORES, ("input",), calls.sparsemax),
+    "nt_xent": Native("ntxent", GROUPS, ("input",), calls.ntxent),
     "perceptron": Native("perceptron_loss", OUTPUTS, ("input",)),
+    "poly_cross_entropy": Native("poly_loss_cross_entropy", LOGITS, ("input",), calls.poly, (CLASSES_BROADCAST,)),
+    "ranking_softmax": Native("ranking_softmax_loss", LISTS, ("input",), calls.ranking),
+    "sigmoid_focal": Native("sigmoid_focal_loss", LOGITS, ("input",), calls.focal, (LABELS_BROADCAST,)),
+    "soft_cross_entropy": Native(
+        "softmax_cross_entropy", LOGITS, ("input", "target"), calls.soft_cross_entropy, (MASKED,)
+    ),
     "sparsemax": Native("sparsemax_loss", LOGITS, ("input",)),
     "triplet_margin": Native("triplet_margin_loss", TRIPLET, tuple(TRIPLET), calls.triplet, (EPSILON,)),
 }
