@@ -31,6 +31,7 @@ CASES: dict[str, tuple[Arrays, dict[str, Any]]] = {
         {"input1": real(3, 4), "input2": real(3, 4), "target": np.ones(3, np.int64)},
         {"margin": 0.25},
     ),
+    "cosine_similarity": ({"input1": real(3, 4), "input2": real(3, 4)}, {"eps": 1e-8, "negative": False}),
     "cross_entropy": ({"input": real(3, 4), "target": LABELS}, {"ignore_index": -100, "label_smoothing": 0}),
     "ctc": (
         {
@@ -41,14 +42,22 @@ CASES: dict[str, tuple[Arrays, dict[str, Any]]] = {
         },
         {"blank": 0, "zero_infinity": False},
     ),
+    "dice": (PAIR, {"smooth": 1.0, "eps": 0, "squared": False, "from_logits": True}),
     "generalised_kl": (PAIR, {}),
     "hinge": ({"input": real(3, 4), "target": SIGNS}, {"zero_one": False}),
     "huber": (PAIR, {"delta": 0.25}),
     "kl_div": (PAIR, {"log_target": False}),
+    "log_cosh": (PAIR, {}),
     "mse": (PAIR, {}),
     "multiclass_hinge": ({"input": real(3, 4), "target": LABELS}, {}),
     "multiclass_perceptron": ({"input": real(3, 4), "target": LABELS}, {}),
+    "multiclass_sparsemax": ({"input": real(3, 4), "target": LABELS}, {}),
+    "nt_xent": ({"input": real(4, 3), "target": np.array([0, 0, 1, 1])}, {"temperature": 0.5, "reduction": "mean"}),
     "perceptron": ({"input": real(3, 4), "target": SIGNS}, {}),
+    "poly_cross_entropy": (PAIR, {"epsilon": 2.0}),
+    "ranking_softmax": ({**PAIR, "weight": real(3, 4), "mask": np.array([[1, 1, 0, 1]] * 3)}, {}),
+    "sigmoid_focal": (PAIR, {"alpha": 0.25, "balanced": True, "gamma": 2.0}),
+    "soft_cross_entropy": (PAIR, {"label_smoothing": 0}),
     "sparsemax": ({"input": real(3, 4), "target": (SIGNS + 1) // 2}, {}),
     "triplet_margin": (
         {name: real(3, 4) for name in ("anchor", "positive", "negative")},
@@ -69,7 +78,7 @@ def call_of(adapter: Adapter, criterion: str, dtype: str = "float32", mode: str 
     assert binding is not None
     assert binding.gradients is not None
     inputs = {**inputs, **more.pop("inputs", {})}
-    parameters = {**parameters, "reduction": "none", **more.pop("parameters", {})}
+    parameters = {"reduction": "none", **parameters, **more.pop("parameters", {})}
     return Call(criterion, in_dtype(inputs, dtype), parameters, dtype, mode=mode, wrt=binding.gradients, **more)
 
 
@@ -107,8 +116,15 @@ def test_answers_have_the_shapes_and_the_dtype_due(adapter: Adapter, criterion: 
         "ctc": (2,),
         "cross_entropy": (3,),
         "cosine_embedding": (3,),
+        "cosine_similarity": (3,),
+        "dice": (3,),
         "multiclass_hinge": (3,),
         "multiclass_perceptron": (3,),
+        "multiclass_sparsemax": (3,),
+        "nt_xent": (),
+        "poly_cross_entropy": (3,),
+        "ranking_softmax": (3,),
+        "soft_cross_entropy": (3,),
         "triplet_margin": (3,),
     }.get(criterion, (3, 4))
     assert {name: array.shape for name, array in output.gradients.items()} == {
@@ -160,6 +176,46 @@ def test_the_class_axis_is_the_second(adapter: Adapter) -> None:
     np.testing.assert_allclose(output.value, np.log(np.exp(scores).sum(1)) - own, rtol=1e-14)
 
 
+def test_the_class_axis_of_probabilities_is_the_second(adapter: Adapter) -> None:
+    scores, shares = real(2, 3, 4), real(2, 3, 4)
+    output = adapter.run(call_of(adapter, "soft_cross_entropy", "float64", inputs={"input": scores, "target": shares}))
+    expected = shares.sum(1) * np.log(np.exp(scores).sum(1)) - (shares * scores).sum(1)
+    np.testing.assert_allclose(output.value, expected, rtol=1e-14)
+
+
+def test_a_mask_leaves_items_and_lists_out(adapter: Adapter) -> None:
+    mask = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 1, 0]])
+    inputs = {"mask": mask, "weight": np.ones((3, 4))}
+    none, mean = (
+        adapter.run(call_of(adapter, "ranking_softmax", "float64", inputs=inputs, parameters={"reduction": name}))
+        for name in ("none", "mean")
+    )
+    scores, relevances = PAIR["input"], PAIR["target"] * mask
+    expected = (relevances * (np.log((np.exp(scores) * mask).sum(1, keepdims=True).clip(1e-9)) - scores)).sum(1)
+    np.testing.assert_allclose(none.value, expected, rtol=1e-14)
+    assert not none.gradients["input"][mask == 0].any()
+    assert float(mean.value) == pytest.approx(
+        expected.sum() / 2, rel=1e-15
+    )  # over the lists of which something is left
+
+
+def test_smooth_of_dice_counts_twice_in_optax(adapter: Adapter) -> None:
+    output = adapter.run(call_of(adapter, "dice", "float64", parameters={"smooth": 3.0}))
+    shares, target = 1 / (1 + np.exp(-PAIR["input"])), PAIR["target"]
+    overlap = (2 * (shares * target).sum(1) + 3) / (shares.sum(1) + target.sum(1) + 3)
+    np.testing.assert_allclose(output.value, 1 - overlap, rtol=1e-14)
+
+
+def test_alpha_counts_where_it_balances(adapter: Adapter) -> None:
+    plain, half, quarter = (
+        adapter.run(call_of(adapter, "sigmoid_focal", "float64", parameters={"balanced": balanced, "alpha": alpha}))
+        for balanced, alpha in ((False, 0.25), (True, 0.5), (True, 0.25))
+    )
+    np.testing.assert_allclose(half.value, plain.value / 2, rtol=1e-14)
+    weight = 0.25 * PAIR["target"] + 0.75 * (1 - PAIR["target"])
+    np.testing.assert_allclose(quarter.value, plain.value * weight, rtol=1e-14)
+
+
 def test_padding_of_ctc_is_what_lies_beyond_the_lengths(adapter: Adapter) -> None:
     whole = call_of(adapter, "ctc", "float64")
     output = adapter.run(whole)
@@ -180,11 +236,20 @@ def test_padding_of_ctc_is_what_lies_beyond_the_lengths(adapter: Adapter) -> Non
     [
         ("bce_with_logits", {"inputs": {"weight": real(3, 4)}}),
         ("cosine_embedding", {"inputs": {"target": np.array([1, -1, 1])}}),
+        ("cosine_similarity", {"parameters": {"negative": True}}),
         ("cross_entropy", {"parameters": {"label_smoothing": 0.1}}),
         ("ctc", {"parameters": {"reduction": "mean"}}),
         ("ctc", {"parameters": {"zero_infinity": True}}),
         ("ctc", {"inputs": {"input_lengths": np.array([5, 6])}}),
+        ("dice", {"parameters": {"eps": 1e-5}}),
+        ("dice", {"parameters": {"squared": True}}),
+        ("dice", {"inputs": {"input": real(4), "target": real(4)}}),
         ("hinge", {"parameters": {"zero_one": True}}),
+        ("multiclass_sparsemax", {"inputs": {"input": real(2, 3, 4), "target": np.zeros((2, 3), np.int64)}}),
+        ("nt_xent", {"parameters": {"reduction": "sum"}}),
+        ("ranking_softmax", {"inputs": {"mask": np.full((3, 4), 2)}}),
+        ("soft_cross_entropy", {"inputs": {"weight": real(4)}}),
+        ("soft_cross_entropy", {"parameters": {"label_smoothing": 0.1}}),
         ("triplet_margin", {"parameters": {"swap": True}}),
         ("mse", {"parameters": {"reduction": "median"}}),
     ],
