@@ -194,9 +194,8 @@ def test_a_mask_leaves_items_and_lists_out(adapter: Adapter) -> None:
     expected = (relevances * (np.log((np.exp(scores) * mask).sum(1, keepdims=True).clip(1e-9)) - scores)).sum(1)
     np.testing.assert_allclose(none.value, expected, rtol=1e-14)
     assert not none.gradients["input"][mask == 0].any()
-    assert float(mean.value) == pytest.approx(
-        expected.sum() / 2, rel=1e-15
-    )  # over the lists of which something is left
+    lists = 2  # those of which something is left
+    assert float(mean.value) == pytest.approx(expected.sum() / lists, rel=1e-15)
 
 
 def test_smooth_of_dice_counts_twice_in_optax(adapter: Adapter) -> None:
