@@ -16,7 +16,7 @@ from conformance.cases.plan import stacks
 from conformance.reference.certify import certify
 from conformance.reference.evaluate import Evaluation, evaluate_stack
 from conformance.spec import load_specs, spec_for, specs_folder
-from conformance.suite import cell
+from conformance.suite import referee
 from tests.controls.first import elementwise
 from tests.controls.parts import Answer, Given
 from tests.mutants.__main__ import main
@@ -108,9 +108,9 @@ def test_what_is_shared_is_what_would_be_worked_out() -> None:
 
 def test_the_suite_asks_what_is_shared() -> None:
     with shared():
-        assert cell.Evaluation is not Evaluation  # type: ignore[attr-defined]
+        assert referee.Evaluation is not Evaluation  # type: ignore[attr-defined]
         assert plan.expand is not expand  # type: ignore[attr-defined]
-    assert cell.Evaluation is Evaluation  # type: ignore[attr-defined]
+    assert referee.Evaluation is Evaluation  # type: ignore[attr-defined]
 
 
 RIGHT = Outcomes({"value": "inaccurate", "gradient.input": "agrees", "edge.a": "differs"}, {})

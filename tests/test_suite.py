@@ -332,7 +332,7 @@ def test_the_budget_allows_for_subnormals_in_the_dtypes_that_are_flushed(
     judge = CellJudge(plan.specs["mse"], load_adapter("tests.faulty:Right"), environment, plan.cells[0], (), "")
     for dtype, tiny in (("float32", 2.0**-70), ("float16", 2.0**-10)):  # their squares are subnormal
         case = make_case(plan.specs["mse"], {"input": [tiny], "target": [0.0]}, {}, dtype)
-        budget = float(judge.numbers(Stack.of(case), ())["value"].tight.item())
+        budget = float(judge.referee.numbers(Stack.of(case), ())["value"].tight.item())
         smallest = float(np.finfo(dtype).smallest_normal)
         assert (budget >= smallest) == (dtype in dtypes)
 
@@ -345,7 +345,7 @@ def test_no_reference_is_worked_out_for_what_is_unsupported(monkeypatch: pytest.
     judge = CellJudge(
         plan.specs["l1"], load_adapter("tests.faulty:RaisesUnsupported"), Environment({}), plan.cells[0], (), ""
     )
-    monkeypatch.setattr("conformance.suite.cell.Evaluation", never)
+    monkeypatch.setattr("conformance.suite.referee.Evaluation", never)
     stack = next(stacks(plan.specs["l1"], "float64", "quick"))
     judge.judge_stack(stack)
     counts = {check.check: check.counts for check in judge.checks()}

@@ -169,3 +169,13 @@ def hull_sum(x: Ball, y: Ball, sign: int) -> Hull | None:
 def _unknown(h: Bound, is_open: Mask) -> Bound:
     """A hull that arithmetic could not bound (0·∞) is unbounded, unless nothing was open there: then it is none."""
     return np.where(np.isnan(h), np.where(is_open, np.inf, 0.0), h)
+
+
+def added_bounds(x: Ball, y: Ball) -> Bound | None:
+    """The errors of both."""
+    return y.b if x.b is None else x.b if y.b is None else x.b + y.b
+
+
+def sane(b: Bound | None) -> Bound | None:
+    """0·∞ among bounds: the number itself is 0, infinite or NaN, and is judged as such."""
+    return None if b is None else np.where(np.isnan(b), np.inf, b)

@@ -23,6 +23,7 @@ from conformance.reference.ball import (
     C,
     Flags,
     Hull,
+    added_bounds,
     either,
     flagged,
     hull_product,
@@ -30,6 +31,7 @@ from conformance.reference.ball import (
     hull_sum,
     opposed,
     parts,
+    sane,
 )
 from conformance.reference.ballarrays import BallArrays
 from conformance.reference.formats import ULPS
@@ -71,7 +73,7 @@ class ElementwiseBalls(BallArrays):
         rough = np.asarray(m, np.float64)  # which is searched ten times as fast
         top, room = rough.max(initial=0), 0.0 if b is None else b.max(initial=0)
         if np.isnan(room):
-            b, room = _sane(b), np.inf
+            b, room = sane(b), np.inf
         if not (rough.min(initial=top) > self.min_normal and top + room <= self.max_finite / 2):
             b = self._low(m, b, None if self.flushes else keeps, alive)
             if not top + room <= self.max_finite:
@@ -126,7 +128,7 @@ class ElementwiseBalls(BallArrays):
         """z, the sum of x and `second`, which is y or −y."""
         loose = x.swell + y.swell if self.reorders else None
         exact = sum_is_exact(x.x, second, z, x.m >= y.m)  # in the dtype, it is taken to round everywhere
-        done = self._with_hull(self.ball(z, _added(x, y), (x, y), 1.0, loose, own_exact=exact, keeps=_always), h)
+        done = self._with_hull(self.ball(z, added_bounds(x, y), (x, y), 1.0, loose, own_exact=exact, keeps=_always), h)
         turned = either(opposed(z, x.x, x.flags), opposed(z, second, y.flags))
         return done if turned is None else done.having(done.b, done.h, either(done.flags, turned), done.loose)
 
@@ -294,12 +296,3 @@ def _always() -> Mask:
 def _own(mask: Mask, error: Bound) -> Bound:
     """An error of the numbers' own where `mask` holds."""
     return np.stack(np.broadcast_arrays(mask * error, 0.0))
-
-
-def _added(x: Ball, y: Ball) -> Bound | None:
-    return y.b if x.b is None else x.b if y.b is None else x.b + y.b
-
-
-def _sane(b: Bound | None) -> Bound | None:
-    """0·∞ among bounds: the number itself is 0, infinite or NaN, and is judged as such."""
-    return None if b is None else np.where(np.isnan(b), np.inf, b)

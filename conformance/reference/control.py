@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -39,9 +39,12 @@ def check_sample(spec: Spec, stack: Stack, numbers: Mapping[str, Numbers]) -> in
 def sample(stack: Stack) -> list[int]:
     """The cases of a stack that are evaluated again: chosen by their content, so the same in every run and replay."""
     arrays = [np.ascontiguousarray(stack.inputs[name]) for name in sorted(stack.inputs)]
-    found, begins = [], _begin(stack)
+    is_joined = any(isinstance(value, np.ndarray) for value in stack.parameters.values())
+    found, common = [], None
     for k in range(len(stack)):
-        text = next(begins)
+        if common is None or is_joined:
+            common = _begin(stack, k)
+        text = common.copy()
         for array in arrays:
             text.update(array[k].tobytes())
         if int.from_bytes(text.digest(), "little") % EVERY == 0:
@@ -49,15 +52,10 @@ def sample(stack: Stack) -> list[int]:
     return found
 
 
-def _begin(stack: Stack) -> Iterator[Any]:
-    """For each case, a digest of all but its arrays; of joined stacks, the parameters may differ."""
-    joined = any(isinstance(value, np.ndarray) for value in stack.parameters.values())
-    once = None
-    for k in range(len(stack)):
-        if once is None or joined:
-            parameters = sorted((name, _plain(value)) for name, value in stack.parameters_of(k).items())
-            once = blake2b(repr((stack.criterion, stack.dtype, parameters)).encode(), digest_size=8)
-        yield once.copy()
+def _begin(stack: Stack, k: int) -> Any:
+    """A digest of all of a case but its arrays."""
+    parameters = sorted((name, _plain(value)) for name, value in stack.parameters_of(k).items())
+    return blake2b(repr((stack.criterion, stack.dtype, parameters)).encode(), digest_size=8)
 
 
 def _plain(value: Any) -> Any:

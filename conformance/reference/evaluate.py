@@ -174,25 +174,24 @@ class Evaluation:
     def numbers(self, *, excuses: bool = True) -> dict[str, Numbers]:
         """The numbers. Without `excuses`, they do not know what may excuse a wrong answer: the sound budget is the
         formula's alone, and some of what may overflow in another order of multiplication is not told."""
-        every = np.ones(len(self._stack), bool)
-        return self._numbers(excuses, every if excuses else ~every)
+        return self._numbers(self._every, excuses, np.full(len(self._stack), excuses))
 
     def excused(self, found: dict[str, Numbers], cases: Mask, infinite: Mask) -> dict[str, Numbers]:
         """`found`, the numbers without excuses, with them for some of the cases, or for all where that is less work.
         What may overflow in another order is told of those alone that are answered by something `infinite`."""
-        if 2 * cases.sum() > len(cases):
-            return self._numbers(True, infinite)
-        chosen = np.flatnonzero(cases)
-        part = Evaluation(self._spec, self._stack.only(chosen), self._wrt, quickly=self._is_quick, **self._options)
-        return replaced(found, chosen, lambda: part._numbers(True, infinite[chosen]))
+        chosen = self._every if 2 * cases.sum() > len(cases) else np.flatnonzero(cases)
+        return _replaced(found, chosen, lambda: self._numbers(chosen, True, infinite))
 
-    def _numbers(self, excuses: bool, infinite: Mask) -> dict[str, Numbers]:
-        every = np.arange(len(self._stack))
+    @property
+    def _every(self) -> NDArray[np.int64]:
+        return np.arange(len(self._stack))
+
+    def _numbers(self, cases: NDArray[np.int64], excuses: bool, infinite: Mask) -> dict[str, Numbers]:
         if not self._is_quick:
-            return self._evaluated(every, BINARY128, excuses, infinite)
-        found = self._evaluated(every, BINARY64, excuses, infinite)
+            return self._evaluated(cases, BINARY128, excuses, infinite)
+        found = self._evaluated(cases, BINARY64, excuses, infinite)
         left = np.flatnonzero(~np.logical_and.reduce([_settled(n) for n in found.values()]))
-        return replaced(found, left, lambda: self._evaluated(left, BINARY128, excuses, infinite))
+        return _replaced(found, left, lambda: self._evaluated(cases[left], BINARY128, excuses, infinite))
 
     def _evaluated(
         self, cases: NDArray[np.int64], kind: Kind, excuses: bool, infinite: Mask, *, reorders: bool = False
@@ -205,10 +204,10 @@ class Evaluation:
             self._tapes[key] = Tapes(self._spec, part, self._wrt, kind, reorders=reorders, **self._options)
         found = self._tapes[key].numbers(forms=excuses)
         far = np.flatnonzero(self._tapes[key].far & infinite[cases])
-        return replaced(found, far, lambda: self._evaluated(cases[far], kind, excuses, infinite, reorders=True))
+        return _replaced(found, far, lambda: self._evaluated(cases[far], kind, excuses, infinite, reorders=True))
 
 
-def replaced(
+def _replaced(
     found: dict[str, Numbers], cases: NDArray[np.int64], others: Callable[[], dict[str, Numbers]]
 ) -> dict[str, Numbers]:
     """`found`, with other numbers for some of the cases, if any."""

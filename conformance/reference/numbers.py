@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,12 @@ from conformance.reference.balls import SAFETY
 from conformance.reference.formats import FORMATS, Format
 from conformance.reference.quad import BINARY128, Bound, Kind, split
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+T = TypeVar("T", bound="DataclassInstance")
 _EXPONENT = 0x7FF << 52  # of a float64's bits
 SHARE = 2.0**-10  # of a budget, that the reference's own error may take
 # from an answer: its projection as high + low, and the multiple of the direction that was taken out
@@ -54,9 +58,10 @@ class Numbers:
         return (self.error > ulp(self.high, FORMATS["float64"]) * 2.0**-10) | self.unsure | ~self.certified
 
 
-def cases_of(n: Numbers, cases: slice) -> Numbers:
-    """The numbers of some of the cases."""
-    return replace(n, **{f.name: getattr(n, f.name)[cases] for f in fields(n) if f.name != "modulo"})
+def cases_of(item: T, cases: slice) -> T:
+    """Numbers, or whatever else holds arrays with the stack's axis in front, of some of the cases."""
+    arrays = ((f.name, getattr(item, f.name)) for f in fields(item))
+    return replace(item, **{name: array[cases] for name, array in arrays if isinstance(array, np.ndarray)})
 
 
 def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
 
 from conformance.cases.case import Stack
 from conformance.reference.numbers import Numbers, cases_of
@@ -60,10 +57,5 @@ def _part(joint: Callable[[], Verdicts], cases: slice) -> Verdicts:
     numbers, judged = joint()
     return (
         {name: cases_of(item, cases) for name, item in numbers.items()},
-        {name: _of_cases(item, cases) for name, item in judged.items()},
+        {name: cases_of(item, cases) for name, item in judged.items()},
     )
-
-
-def _of_cases(judged: Judged, cases: slice) -> Judged:
-    arrays: dict[str, Any] = {item.name: getattr(judged, item.name) for item in fields(judged)}
-    return replace(judged, **{name: array[cases] for name, array in arrays.items() if isinstance(array, np.ndarray)})

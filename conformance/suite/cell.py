@@ -11,10 +11,8 @@ import numpy as np
 from conformance.adapter import Adapter, Binding, Difference, Environment
 from conformance.cases.argument import arguments
 from conformance.cases.bind import check_of_output, output_shapes, spread
-from conformance.cases.case import Case, Stack, by_case
+from conformance.cases.case import Case, Stack
 from conformance.record.model import Cell, Check
-from conformance.reference.certify import Ways, certify
-from conformance.reference.evaluate import Evaluation
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Numbers
 from conformance.spec.model import Spec
@@ -23,9 +21,10 @@ from conformance.suite.calls import UNSUPPORTED, Answers, Problem, run_stack
 from conformance.suite.conclusion import concluded
 from conformance.suite.findings import finding_of
 from conformance.suite.formula import in_mode
+from conformance.suite.referee import Referee
 from conformance.suite.seconds import Seconds
-from conformance.suite.yardstick import MOST_MEASURED, has_yardstick, proven, rounded, widened
-from conformance.verdict.compare import AGREES, FAILS, UNDECIDED, Judged, by_yardstick, judge
+from conformance.suite.yardstick import MOST_MEASURED, has_yardstick, rounded, widened
+from conformance.verdict.compare import FAILS, UNDECIDED, Judged
 from conformance.verdict.known import Coverage, Entry, condition
 from conformance.verdict.tally import Finding, Tally
 from conformance.worker.isolated import Isolated
@@ -46,7 +45,6 @@ class CellJudge:
     messages: dict[str, str] = field(default_factory=dict)  # of checks that are unsupported
     seconds: Seconds = field(default_factory=Seconds)
     warnings: set[str] = field(default_factory=set)
-    ways: Ways = field(default_factory=Ways)  # which the reference's numbers went
     recipes: int = 0
     cases: int = 0
     isolated: Isolated | None = None
@@ -61,6 +59,11 @@ class CellJudge:
         adapter = self.isolated.adapter
         self.warnings |= {self.isolated.warning} - {""}
         return in_mode(adapter, self.spec, self.cell.mode, self.environment)
+
+    @cached_property
+    def referee(self) -> Referee:
+        """What judges the answers."""
+        return Referee(self.spec, self.environment, self.seconds)
 
     def wrt(self, present: Sequence[str]) -> tuple[str, ...]:
         """The inputs whose gradients are judged, of those that are present."""
@@ -95,20 +98,18 @@ class CellJudge:
         self._pending += [] if asked is None else [asked]
         return asked is not None and not asked.answers.are_unsupported
 
-    def settle(self) -> dict[str, float]:
-        """Adds the stacks that were asked to the checks `value` and `gradient.INPUT`; returns how bad the worst number
-        of each is in the last one (error over budget, at most a million: what `thorough` climbs towards)."""
+    def settle(self) -> None:
+        """Adds the stacks that were asked to the checks `value` and `gradient.INPUT`."""
         pending, self._pending = self._pending, []
-        scores: dict[str, float] = {}
-        for asked, verdicts in zip(pending, judged_together(self.spec, pending, self._verdicts), strict=True):
-            scores = self.take(asked, verdicts)
-        return scores
+        for asked, verdicts in zip(pending, judged_together(self.spec, pending, self.referee.judged), strict=True):
+            self.take(asked, verdicts)
 
     def judge_stack(self, stack: Stack) -> dict[str, float]:
-        """Asks and settles one stack, after those that were asked before; returns how bad it is, as `settle` does."""
+        """Adds one stack, after those that were asked before; returns how bad the worst number of each check is (error
+        over budget, at most a million: what `thorough` climbs towards)."""
         self.settle()
         asked = self._ask(stack)
-        return {} if asked is None else self.take(asked, lambda: self._verdicts(asked))
+        return {} if asked is None else self.take(asked, lambda: self.referee.judged(asked))
 
     def _ask(self, stack: Stack) -> Asked | None:
         wrt = self.wrt(tuple(stack.inputs))
@@ -148,58 +149,7 @@ class CellJudge:
 
     def evaluate(self, stack: Stack, wrt: Sequence[str]) -> tuple[dict[str, Numbers], Answers]:
         """The reference's numbers and the framework's answers for a stack."""
-        return self.numbers(stack, wrt), self.answers(stack, wrt)
-
-    def numbers(self, stack: Stack, wrt: Sequence[str]) -> dict[str, Numbers]:
-        """The reference's numbers for a stack, certified."""
-        with self.seconds.spent("reference"):
-            return self._certified(stack, self._evaluation(stack, wrt).numbers())
-
-    def _verdicts(self, asked: Asked) -> Verdicts:
-        numbers, judged = self.verdicts(asked.stack, asked.wrt, asked.answers)
-        return numbers, self.by_yardstick(asked, judged)
-
-    def verdicts(self, stack: Stack, wrt: Sequence[str], answers: Answers) -> Verdicts:
-        """The reference's numbers and the verdicts; what may excuse an answer costs a few times as much, and matters
-        only in the cases in which one is to be excused."""
-        with self.seconds.spent("reference"):
-            evaluation = self._evaluation(stack, wrt)
-            numbers = evaluation.numbers(excuses=False)
-        judged = self._compared(numbers, answers, stack.dtype)
-        left = np.array([bool(found) for found in answers.problems])
-        left |= np.logical_or.reduce([item.worst() != AGREES for item in judged.values()])
-        with self.seconds.spent("reference"):
-            if not left.any():
-                return self._certified(stack, numbers), judged
-            numbers = self._certified(stack, evaluation.excused(numbers, left, answers.infinite))
-        return numbers, self._compared(numbers, answers, stack.dtype)
-
-    def _evaluation(self, stack: Stack, wrt: Sequence[str]) -> Evaluation:
-        flushes = self.environment.flushes(stack.dtype)
-        return Evaluation(self.spec, stack, wrt, flushes_subnormals=flushes, project=True, quickly=True)
-
-    def _certified(self, stack: Stack, found: dict[str, Numbers]) -> dict[str, Numbers]:
-        numbers, ways = certify(self.spec, stack, found)
-        self.ways += ways
-        return numbers
-
-    def _compared(self, numbers: dict[str, Numbers], answers: Answers, dtype: str) -> dict[str, Judged]:
-        with self.seconds.spent("verdict"):
-            return {name: judge(item, answers.arrays[name], FORMATS[dtype]) for name, item in numbers.items()}
-
-    def by_yardstick(self, asked: Asked, judged: dict[str, Judged]) -> dict[str, Judged]:
-        """The verdicts, those that a wide budget left open decided by the answers in the wider dtype, if there are."""
-        is_open = np.logical_or.reduce([by_case(item.vacuous) for item in judged.values()])
-        if asked.wide is None or not is_open.any():
-            return judged
-        cases, dtype, found = np.flatnonzero(is_open), asked.stack.dtype, dict(judged)
-        answers = asked.wide.only(cases)
-        _, wide = self.verdicts(widened(asked.stack.only(cases)), asked.wrt, answers)
-        for output, item in wide.items():
-            yardstick = np.full(judged[output].answer.shape, np.nan)
-            yardstick[cases] = proven(answers, item, output, dtype)
-            found[output] = by_yardstick(judged[output], yardstick, FORMATS[dtype])
-        return found
+        return self.referee.numbers(stack, wrt), self.answers(stack, wrt)
 
     def _note_all_unsupported(self, outputs: Sequence[str], answers: Answers) -> None:
         for check in map(check_of_output, outputs):
@@ -235,9 +185,7 @@ class CellJudge:
         """The tally of a check."""
         return self.tallies.setdefault(check, Tally())
 
-    def _tally_output(
-        self, asked: Asked, coverage: Coverage, output: str, numbers: Numbers, judged: Judged
-    ) -> None:
+    def _tally_output(self, asked: Asked, coverage: Coverage, output: str, numbers: Numbers, judged: Judged) -> None:
         stack, answers, check = asked.stack, asked.answers, check_of_output(output)
         tally = self.tally(check)
         bad = [k for k in range(len(stack)) if answers.problems[k]]

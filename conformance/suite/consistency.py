@@ -198,7 +198,7 @@ def _cotangent(trial: Trial) -> Rounds:
     stack = with_cotangent(plain.stack, shape)
     assert stack.cotangent is not None
     calls = [replace(call, cotangent=stack.cotangent[k, ...].copy()) for k, call in enumerate(plain.calls())]
-    numbers = {name: item for name, item in trial.judge.numbers(stack, plain.wrt).items() if name != "value"}
+    numbers = {name: item for name, item in trial.judge.referee.numbers(stack, plain.wrt).items() if name != "value"}
     how = "by a cotangent of numbers from 1/2 to 2 of both signs, under reduction 'none'"
     coverage = trial.judge.coverage(stack, plain.wrt)
     yield plain.against("cotangent", how, plain.ask(calls), numbers, coverage)
@@ -269,7 +269,7 @@ def judge_consistency(judge_of: CellJudge, stack: Stack, names: Sequence[str] | 
     if names is None:
         chosen = [name for name in chosen if name not in UNREDUCED or trial.unreduced is trial]
         asked = judge_of.asked(stack, trial.wrt, trial.answers)
-        judge_of.take(asked, lambda: (trial.numbers, judge_of.by_yardstick(asked, trial.judged)))
+        judge_of.take(asked, lambda: (trial.numbers, judge_of.referee.by_yardstick(asked, trial.judged)))
     for name in chosen:
         tally = judge_of.tally(f"consistency.{name}")
         tally.recipes += 1

@@ -71,7 +71,7 @@ def _judge_value(judge_of: CellJudge, tally: Tally, check: str, case: Case, edge
     wrt = tuple(name for name in edge.gradient if name in offered)
     stack = Stack.of(case)
     answers = judge_of.answers(stack, wrt)
-    numbers, verdicts = judge_of.verdicts(stack, wrt, answers)
+    numbers, verdicts = judge_of.referee.verdicts(stack, wrt, answers)
     coverage = judge_of.coverage(stack, wrt)
     worst: tuple[int, Finding | None, Covered] = (AGREES, None, Covered([], AGREES))
     for output in (name for name in outputs if name == "value" or name in wrt):

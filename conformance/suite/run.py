@@ -68,12 +68,14 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
     _replay_witnesses(plan, cell, framework, judge, result)
 
     def asked(stack: Stack) -> bool:
+        answered = judge.ask(stack)
         watch(len(stack))
-        return judge.ask(stack)
+        return answered
 
     def judged(stack: Stack) -> dict[str, float]:
+        scores = judge.judge_stack(stack)
         watch(len(stack))
-        return judge.judge_stack(stack)
+        return scores
 
     environment, effort, seed = framework.environment, plan.options.effort, plan.options.seed
     traces = cell.mode not in environment.costly and not is_recipe(cell.mode, environment)
@@ -88,7 +90,7 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
     result.checks += ([] if is_short else _named(judge, seed)) + _not_offered(judge)
     result.checks += _left_out(plan, result) if is_short else []
     result.recipes, result.cases, result.pairs = judge.recipes, judge.cases, (drawn.covered, drawn.pairs)
-    result.warnings, result.reference = sorted(judge.warnings), judge.ways
+    result.warnings, result.reference = sorted(judge.warnings), judge.referee.ways
     judge.seconds.compiling = _compiling(plan, cell) - compiled
     result.seconds = {**asdict(judge.seconds), "total": time.perf_counter() - start}
     return result
@@ -161,7 +163,7 @@ def _asked(judge: CellJudge, name: str, ask: Callable[[CellJudge], Check]) -> Ch
         probe = judge.anew()
         check = ask(probe)
         judge.warnings |= probe.warnings
-        judge.ways += probe.ways
+        judge.referee.ways += probe.referee.ways
         if check.outcome in NAMES[DIFFERS:]:
             break
     return check

@@ -60,7 +60,7 @@ class Trial:
     @cached_property
     def numbers(self) -> dict[str, Numbers]:
         """The reference's, with the budgets of all forms."""
-        return self.judge.numbers(self.stack, self.wrt)
+        return self.judge.referee.numbers(self.stack, self.wrt)
 
     @cached_property
     def judged(self) -> dict[str, Judged]:

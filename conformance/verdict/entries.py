@@ -10,14 +10,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.specifiers import InvalidSpecifier
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from conformance.cases.case import DTYPES
 from conformance.errors import FileError, FormulaError
 from conformance.formula import parse_expression, statements
+from conformance.verdict.versions import range_of
 
 MIN_REASON = 20  # characters
 FORMULA = "formula"  # the mode; a pattern speaks of it only by its name
@@ -147,11 +146,8 @@ class Entry(_Strict):
     @field_validator("versions")
     @classmethod
     def _is_specifier(cls, text: str) -> str:
-        package, versions = _range(text)
         try:
-            if package and not versions:
-                raise InvalidSpecifier(f"Invalid specifier: {text!r}")
-            SpecifierSet(versions)
+            range_of(text)
         except InvalidSpecifier as error:
             raise ValueError(f"not a version range such as '>=2.0,<2.14' or 'jax>=0.10,<0.11': {error}") from None
         return text
@@ -209,35 +205,16 @@ class Entry(_Strict):
         return any(mode in pattern.split("/") for pattern in self.patterns)
 
     def version(self, packages: Mapping[str, str]) -> str:
-        """The version that the range is of, among those of an environment: the framework's own, which stands first, or
-        that of the package which the range names; "" if it is not there."""
-        package, _ = _range(self.versions)
-        if not package:
-            return next(iter(packages.values()), "")
-        return next((packages[name] for name in packages if canonicalize_name(name) == package), "")
+        """The version, among those of an environment, that the range is of; "" if it is not there."""
+        return range_of(self.versions).version(packages)
 
     def applies_to(self, packages: Mapping[str, str]) -> bool:
         """Whether these versions lie in the entry's range (build tags such as +cpu aside)."""
-        try:
-            _, versions = _range(self.versions)
-            return SpecifierSet(versions).contains(Version(self.version(packages)).public, prereleases=True)
-        except InvalidVersion:
-            return False
+        return range_of(self.versions).holds(packages)
 
     def is_later_than(self, packages: Mapping[str, str]) -> bool:
         """Whether these versions came before all that the entry's range speaks of."""
-        try:
-            _, versions = _range(self.versions)
-            return all(Version(item.version) > Version(self.version(packages)) for item in SpecifierSet(versions))
-        except InvalidVersion:
-            return False
-
-
-def _range(text: str) -> tuple[str, str]:
-    """The package that a version range names, "" if it names none, and the range: jax and >=0.10 of `jax>=0.10`."""
-    name = re.match(r"\s*([A-Za-z][\w.-]*)?\s*", text)
-    assert name is not None
-    return canonicalize_name(name[1] or ""), text[name.end() :]
+        return range_of(self.versions).is_later_than(packages)
 
 
 @functools.lru_cache(maxsize=2**16)
