@@ -95,11 +95,16 @@ class Meter:
 
     @contextmanager
     def _inside_torch(self, adapter: Any) -> Iterator[None]:
-        """Torch's own forward and backward calls; those of other frameworks are not told from their adapters'."""
-        autograd = sys.modules[type(adapter).__module__].torch.autograd
+        """Torch's own forward and backward calls, and a formula's code; those of other frameworks are not told from
+        their adapters'."""
+        module = sys.modules[type(adapter).__module__]
         own = {name: function and self.timed("inside", function) for name, function in adapter._functions.items()}
-        backward = self.timed("inside", autograd.grad)
-        with mock.patch.dict(adapter._functions, own), mock.patch.object(autograd, "grad", backward):
+        backward, function_of = self.timed("inside", module.torch.autograd.grad), module.function_of
+        with (
+            mock.patch.dict(adapter._functions, own),
+            mock.patch.object(module.torch.autograd, "grad", backward),
+            mock.patch.object(module, "function_of", lambda call: self.timed("inside", function_of(call))),
+        ):
             yield
 
 

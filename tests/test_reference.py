@@ -625,3 +625,19 @@ def test_a_norm_in_units_of_its_largest_component_is_sound_where_its_slope_under
     answered = 0.00016546249389648438  # by the printed code in tensorflow; 0.00016754 is right
     error = abs(found.high[0, 0, 0] - answered)
     assert found.tight[0, 0, 0] < error < found.sound[0, 0, 0] < 10 * error
+
+
+def test_a_ctc_fused_with_a_softmax_may_round_the_differences_of_its_scores() -> None:
+    """One frame, one label: the gradient is the softmax without 1 at the label. Its x - max(x), -49.79, has an ulp of
+    2^-47, half of which is 16 of a power of e."""
+    scores = np.array([float.fromhex(x) for x in ("-0x1.cp+5", "-0x1.0c3ecd940d76cp-7", "-0x1.8e5f432c48498p+5")])
+    spec, given = spec_for("ctc"), {"targets": [[1]], "input_lengths": [1], "target_lengths": [1]}
+    case = make_case(spec, {"log_probs": scores.reshape(1, 1, 3), **given}, {"reduction": "sum"}, "float64")
+    found = evaluate_stack(spec, Stack.of(case), ("log_probs",), project=True)["log_probs"]
+    shares = np.exp(scores - scores.max())
+    answered = (shares / shares.sum() - [0, 1, 0]).reshape(1, 1, 1, 3)
+    assert found.modulo is not None
+    high, low, _ = found.modulo(answered)
+    error = abs((high - found.high) + (low - found.low))
+    assert 10 * np.spacing(found.high[0, 0, 0, 2]) < error[0, 0, 0, 2] < found.sound[0, 0, 0, 2]
+    assert np.all(error <= found.sound)

@@ -82,17 +82,20 @@ def _logsumexp(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, .
     # softmax(x - c) is softmax(x) for a c that does not vary along the axis, and x has lost nothing to the difference
     if x.op == "-" and all(o.shape(tape.term(x.args[1]))[axis] == 1 for axis in axes):
         x = x.args[0]
-    return (o.mul(g, o.softmax(o.broadcast(tape.term(x), o.shape(tape.term(node.args[0]))), axes, tape.mask(node))),)
+    shape = o.shape(tape.term(node.args[0]))
+    return (o.mul(g, tape.slope(node, lambda: o.softmax(o.broadcast(tape.term(x), shape), axes, tape.mask(node)))),)
 
 
 def _log_softmax(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
     o, axes, x = tape.algebra, tape.axes(node), tape.term(node.args[0])
-    a, p = o.arithmetic, o.softmax(x, axes, None)
-    # Where all are -inf the shares are 0/0, as the value is; softmax itself calls them 0, for sums over nothing.
-    nothing = a.compare("==", a.max(x.data, axes), a.constant(-math.inf)).true
-    if nothing.any():
-        p = Term(a.select(nothing, a.constant(math.nan), p.data))
-    return (o.sub(g, o.mul(p, o.sum(g, axes))),)
+
+    def shares() -> Term:
+        a, p = o.arithmetic, o.softmax(x, axes, None)
+        # Where all are -inf the shares are 0/0, as the value is; softmax itself calls them 0, for sums over nothing.
+        nothing = a.compare("==", a.max(x.data, axes), a.constant(-math.inf)).true
+        return Term(a.select(nothing, a.constant(math.nan), p.data)) if nothing.any() else p
+
+    return (o.sub(g, o.mul(tape.slope(node, shares), o.sum(g, axes))),)
 
 
 def _pick(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
@@ -108,13 +111,17 @@ def _mean(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
 
 def _norm(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
     o, x = tape.algebra, tape.term(node.args[0])
-    unit = o.arithmetic.norm_gradient(x.data, z.data, tape.number(node.args[1]), tape.axes(node))
-    return o.mul(g, Term(unit)), None
+    p, axes = tape.number(node.args[1]), tape.axes(node)
+    return o.mul(g, tape.slope(node, lambda: Term(o.arithmetic.norm_gradient(x.data, z.data, p, axes)))), None
 
 
 def _unary(factor: Callable[[Tape, Term, Term], Term]) -> Rule:
     """The rule g · factor(x, z)."""
-    return lambda tape, node, g, z: (tape.algebra.mul(g, factor(tape, tape.term(node.args[0]), z)),)
+
+    def rule(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
+        return (tape.algebra.mul(g, tape.slope(node, lambda: factor(tape, tape.term(node.args[0]), z))),)
+
+    return rule
 
 
 def _log1p(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
@@ -128,8 +135,8 @@ def _sigmoid_slope(tape: Tape, x: Term, z: Term) -> Term:
 
 def _ctc(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:
     lattice, frame = tape.lattice(node)
-    counts = frame.from_frames(tape.algebra.arithmetic, lattice.gradient())
-    return tape.algebra.mul(g, Term(counts)), None, None, None, None
+    counts = tape.slope(node, lambda: Term(frame.from_frames(tape.algebra.arithmetic, lattice.gradient())))
+    return tape.algebra.mul(g, counts), None, None, None, None
 
 
 def _rename(tape: Tape, node: Node, g: Term, z: Term) -> tuple[Term | None, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from conformance.formula.algebra import Algebra, Term
-from conformance.formula.arithmetic import Arithmetic, Axes, Cond, Mask
+from conformance.formula.arithmetic import Arithmetic, Axes, Cond, Data, Mask
 from conformance.formula.ctc import Frame, Lattice, lattice_of
 from conformance.formula.derivatives import RULES
 from conformance.formula.node import COMPARISONS, REDUCTIONS, Node, walk
@@ -52,6 +53,7 @@ class Tape:
         self.joined: set[str] = set()
         self._values: dict[int, Term | Cond] = {}
         self._lattices: dict[int, tuple[Lattice, Frame]] = {}
+        self._slopes: dict[int, Term] = {}
         self._active: frozenset[int] = frozenset()
         self._keep: list[Node] = []  # ids stay unique while the nodes live
 
@@ -122,6 +124,31 @@ class Tape:
             else:
                 self._pass_on(node, g, adjoints)
         return {name: found[name] if name in found else self._nothing(name) for name in wrt}
+
+    def slope(self, node: Node, compute: Callable[[], Term]) -> Term:
+        """What the adjoint of a node is multiplied by, whichever gradient it is of: computed once."""
+        if id(node) not in self._slopes:
+            self._slopes[id(node)] = compute()
+        return self._slopes[id(node)]
+
+    def only(self, arithmetic: Arithmetic, data: Callable[[Data], Data], mask: Callable[[Mask], Mask]) -> Tape:
+        """The tape of some of the cases, in an arithmetic for them, with all that is computed so far; `data` and `mask`
+        give an array's part."""
+
+        def term(whole: Term) -> Term:
+            return Term(data(whole.data), None if whole.zero is None else mask(whole.zero))
+
+        def cond(whole: Cond) -> Cond:
+            sides = (whole.open, whole.unsure)
+            return Cond(mask(whole.true), *(None if side is None else mask(side) for side in sides))
+
+        some = copy.copy(self)
+        some.algebra = Algebra(arithmetic, self.algebra.rank)
+        some._inputs = {name: term(whole) for name, whole in self._inputs.items()}
+        some._values = {k: term(x) if isinstance(x, Term) else cond(x) for k, x in self._values.items()}
+        some._slopes = {k: term(whole) for k, whole in self._slopes.items()}
+        some._lattices, some._keep, some.joined = {}, [*self._keep], {*self.joined}
+        return some
 
     def _nothing(self, name: str) -> Term:
         zero = self.algebra.constant(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,16 @@ class Ball:
             z.__dict__["m"] = self.__dict__["m"]
         return z
 
+    def only(self, cases: NDArray[np.int64]) -> Ball:
+        """The balls of some of the cases."""
+        b = None if self.b is None else part(self.b, cases, 1)
+        flags, loose = (None if array is None else part(array, cases) for array in (self.flags, self.loose))
+        h = None if self.h is None else (part(self.h[0], cases), part(self.h[1], cases))
+        z = Ball(part(self.x, cases), b, h, flags, loose)
+        if "m" in self.__dict__:
+            z.__dict__["m"] = part(self.m, cases)
+        return z
+
     @property
     def doubles(self) -> Mask:
         """Where multiplying by the number keeps whole multiples whole: it is 1, 2, 4, … in magnitude."""
@@ -85,6 +96,11 @@ class Ball:
     def bound(self) -> Bound:
         """`b`, zeros where it is exact."""
         return np.zeros((2,) + (1,) * self.x.ndim) if self.b is None else self.b
+
+
+def part(array: NDArray[Any], cases: NDArray[np.int64], axis: int = 0) -> NDArray[Any]:
+    """What an array, or one that stands for all cases alike, holds of some of them."""
+    return array.take(cases, axis) if array.ndim > axis and array.shape[axis] != 1 else array
 
 
 def either(*flags: Flags | None) -> Flags | None:

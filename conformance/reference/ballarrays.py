@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Mask
 from conformance.formula.arrays import positions
-from conformance.reference.ball import BEYOND, Ball, parts
+from conformance.reference.ball import BEYOND, Ball, part, parts
 from conformance.reference.formats import Format
 from conformance.reference.quad import BINARY128, Bound, Kind
 
@@ -118,6 +119,12 @@ class BallArrays:
     def integers(self, x: Ball) -> NDArray[np.int64]:
         whole: NDArray[np.int64] = x.x.astype(np.float64).astype(np.int64)
         return whole
+
+    def only(self, cases: NDArray[np.int64]) -> Self:
+        """The arithmetic for some of the cases, which know what they met so far."""
+        some = copy.copy(self)
+        some.cases = Cases(part(self.cases.far, cases), part(self.cases.lost, cases))
+        return some
 
     def restructure(self, x: Ball, move: Callable[[NDArray[Any]], NDArray[Any]]) -> Ball:
         full = self.broadcast(x, x.x.shape)

@@ -20,6 +20,8 @@ from conformance.reference.tapes import Tapes
 from conformance.spec.layout import match
 from conformance.spec.model import Param, Spec
 
+Cases = NDArray[np.int64]  # positions of cases in a stack, in order
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -169,7 +171,7 @@ class Evaluation:
         self._options = {"flushes_subnormals": flushes_subnormals, "project": project}
         # A projection of answers is to add nothing to the error.
         self._is_quick = quickly and stack.dtype != "float64" and not (project and spec.modulo)
-        self._tapes: dict[tuple[Kind, bool, bytes], Tapes] = {}
+        self._tapes: dict[tuple[Kind, bool], list[tuple[Cases, Tapes]]] = {}
 
     def numbers(self, *, excuses: bool = True) -> dict[str, Numbers]:
         """The numbers. Without `excuses`, they do not know what may excuse a wrong answer: the sound budget is the
@@ -183,10 +185,10 @@ class Evaluation:
         return _replaced(found, chosen, lambda: self._numbers(chosen, True, infinite))
 
     @property
-    def _every(self) -> NDArray[np.int64]:
+    def _every(self) -> Cases:
         return np.arange(len(self._stack))
 
-    def _numbers(self, cases: NDArray[np.int64], excuses: bool, infinite: Mask) -> dict[str, Numbers]:
+    def _numbers(self, cases: Cases, excuses: bool, infinite: Mask) -> dict[str, Numbers]:
         if not self._is_quick:
             return self._evaluated(cases, BINARY128, excuses, infinite)
         found = self._evaluated(cases, BINARY64, excuses, infinite)
@@ -194,22 +196,32 @@ class Evaluation:
         return _replaced(found, left, lambda: self._evaluated(cases[left], BINARY128, excuses, infinite))
 
     def _evaluated(
-        self, cases: NDArray[np.int64], kind: Kind, excuses: bool, infinite: Mask, *, reorders: bool = False
+        self, cases: Cases, kind: Kind, excuses: bool, infinite: Mask, *, reorders: bool = False
     ) -> dict[str, Numbers]:
         """The numbers of some of the cases, in one kind. A case in which large numbers turn up is evaluated again, with
         an eye on other orders of multiplication: for each case by itself, so that no number depends on neighbours."""
-        key = kind, reorders, cases.tobytes()
-        if key not in self._tapes:
-            part = self._stack if len(cases) == len(self._stack) else self._stack.only(cases)
-            self._tapes[key] = Tapes(self._spec, part, self._wrt, kind, reorders=reorders, **self._options)
-        found = self._tapes[key].numbers(forms=excuses)
-        far = np.flatnonzero(self._tapes[key].far & infinite[cases])
+        tapes = self._tapes_of(cases, kind, reorders)
+        found = tapes.numbers(forms=excuses)
+        far = np.flatnonzero(tapes.far & infinite[cases])
         return _replaced(found, far, lambda: self._evaluated(cases[far], kind, excuses, infinite, reorders=True))
 
+    def _tapes_of(self, cases: Cases, kind: Kind, reorders: bool) -> Tapes:
+        """The tapes of some of the cases; a part of those that are there, if they are."""
+        known = self._tapes.setdefault((kind, reorders), [])
+        for held, tapes in reversed(known):
+            if np.isin(cases, held, assume_unique=True).all():
+                if len(cases) == len(held):
+                    return tapes
+                found = tapes.only(np.searchsorted(held, cases))
+                break
+        else:
+            stack = self._stack if len(cases) == len(self._stack) else self._stack.only(cases)
+            found = Tapes(self._spec, stack, self._wrt, kind, reorders=reorders, **self._options)
+        known.append((cases, found))
+        return found
 
-def _replaced(
-    found: dict[str, Numbers], cases: NDArray[np.int64], others: Callable[[], dict[str, Numbers]]
-) -> dict[str, Numbers]:
+
+def _replaced(found: dict[str, Numbers], cases: Cases, others: Callable[[], dict[str, Numbers]]) -> dict[str, Numbers]:
     """`found`, with other numbers for some of the cases, if any."""
     if not cases.size:
         return found

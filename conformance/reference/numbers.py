@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,13 +17,13 @@ from conformance.reference.quad import BINARY128, Bound, Kind, split
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from conformance.reference.projection import Modulus
+
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 T = TypeVar("T", bound="DataclassInstance")
 _EXPONENT = 0x7FF << 52  # of a float64's bits
 SHARE = 2.0**-10  # of a budget, that the reference's own error may take
-# from an answer: its projection as high + low, and the multiple of the direction that was taken out
-Modulus = Callable[[Float], tuple[Float, Float, Float]]
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,10 @@ class Numbers:
 
 def cases_of(item: T, cases: slice) -> T:
     """Numbers, or whatever else holds arrays with the stack's axis in front, of some of the cases."""
-    arrays = ((f.name, getattr(item, f.name)) for f in fields(item))
-    return replace(item, **{name: array[cases] for name, array in arrays if isinstance(array, np.ndarray)})
+    held = {f.name: getattr(item, f.name) for f in fields(item)}
+    arrays = {name: value[cases] for name, value in held.items() if isinstance(value, np.ndarray)}
+    more = {name: cases_of(value, cases) for name, value in held.items() if hasattr(value, "__dataclass_fields__")}
+    return replace(item, **arrays, **more)
 
 
 def with_cases(n: Numbers, cases: NDArray[np.int64], others: Numbers) -> Numbers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conformance.formula.arithmetic import Axes, Cond, Mask
 from conformance.formula.arrays import first_of, places
@@ -16,6 +17,7 @@ from conformance.reference.quad import Bound, Quad, magnitude, peak, total
 
 ALIKE = 121  # up to so many additions, c times the probabilistic bound is no less than the worst case
 NOTHING = np.zeros(())  # for a ball that stands for flags alone
+SMALL = 2.0**-20  # bounds below which an e^b - 1 is many times as fast
 PLACES = 4  # last places of the running sum: below these, too few terms are added to matter
 
 
@@ -172,22 +174,22 @@ class _Exponentials:
         seen = x.x if mask is None else np.where(mask, x.x, -np.inf)
         self.axes = axes
         self.peak = peak(seen, axes)
-        at_infinity = np.where(self.peak > 0.0, 0.0, -np.inf)
-        gap = np.where(np.isinf(self.peak) & (seen == self.peak), at_infinity, seen - self.peak)
-        if mask is not None:
-            gap = np.where(mask, gap, -np.inf)
-        self.mask = mask
+        is_top, gap = seen == self.peak, seen - self.peak
+        if not np.isfinite(self.peak).all():
+            gap = np.where(np.isinf(self.peak) & is_top, np.where(self.peak > 0.0, 0.0, -np.inf), gap)
+            gap = gap if mask is None else np.where(mask, gap, -np.inf)
         self.terms: Quad = np.exp(gap)
         rest = self.terms.copy()
-        np.put_along_axis(rest, _first(gap, axes), np.zeros((), rest.dtype), axes[0])
+        np.put_along_axis(rest, _first(is_top, axes), np.zeros((), rest.dtype), axes[0])
         self.others: Quad = total(rest, axes)
         size = magnitude(self.terms)
         others = magnitude(self.others)
         self.p = size / (1 + others)
-        self.distance = np.where(np.isfinite(gap), magnitude(gap), 0)
+        finite = np.isfinite(gap)
+        self.distance = magnitude(gap if finite.all() else np.where(finite, gap, 0.0))
         # exp of the others, each off by its argument's rounding; then the sum, which cannot lose more than the others
         terms = _sum(np.where(self.distance > 0, self.p * (self.distance + ULPS["exp"]), 0), axes)
-        self.gone = np.isfinite(gap) & (size == 0)
+        self.gone = finite & (size == 0)
         count = np.count_nonzero((size > 0) | self.gone, axis=axes, keepdims=True)  # masked terms are 0
         factor = balls._lost(size, count, axes)
         self.sum_error = u * terms + np.minimum(u * factor, others)
@@ -199,8 +201,14 @@ class _Exponentials:
 
         A term that underflowed is far below the peak, and yet may come up to it where b is larger still.
         """
-        risen = np.exp(exponent(b - self.distance * (1 - 2.0**-50), self.terms))  # rounded upwards
-        return np.where(self.p > 0, self.p * np.expm1(b), np.where(self.gone & (b > 0), risen, 0))
+        grown = np.where(self.p > 0, self.p * _expm1_above(b), 0)
+        if not self.gone.any():
+            return grown
+        may_rise = self.gone & (b > 0)
+        gap = np.broadcast_to(b - self.distance * (1 - 2.0**-50), may_rise.shape)[may_rise]  # exp of it rounded upwards
+        grown = np.array(np.broadcast_to(grown, may_rise.shape), np.result_type(grown, gap))
+        grown[may_rise] = np.exp(exponent(gap, self.terms))
+        return grown
 
     def shift(self, b: Bound) -> Bound:
         """By how much the logarithm of the sum moves at most, if each argument moves by b."""
@@ -208,11 +216,20 @@ class _Exponentials:
         return np.minimum(_sum(self.growth(b), self.axes, 1), worst)
 
 
-def _first(gap: Quad, axes: Axes) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _expm1_above(b: Bound) -> Bound:
+    """e^b - 1, or a little more: of a small b, b + b²."""
+    above = b + b * b
+    small = b < SMALL
+    return above if small.all() else np.where(small, above, np.expm1(b))
+
+
+def _first(mask: Mask, axes: Axes) -> NDArray[np.int64]:
+    """Where the mask holds first along the axis."""
     (axis,) = axes  # the stable primitives reduce one axis
-    if not gap.shape[axis]:
-        return np.zeros([1 if k == axis else size for k, size in enumerate(gap.shape)], dtype=np.int64)
-    return np.expand_dims(np.argmax(gap.astype(np.float64), axis=axis), axis)
+    if not mask.shape[axis]:
+        return np.zeros([1 if k == axis else size for k, size in enumerate(mask.shape)], dtype=np.int64)
+    first: NDArray[np.int64] = np.argmax(mask, axis=axis, keepdims=True)
+    return first
 
 
 def _count(x: Quad, axes: Axes) -> int:

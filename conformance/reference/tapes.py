@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conformance.cases.bind import Shapes, full_cotangent, full_rank, make_tape, output_shapes, rank_of
 from conformance.cases.case import Stack
 from conformance.formula import Node
 from conformance.formula.algebra import Term
 from conformance.formula.tape import Tape
-from conformance.reference.ball import Ball
+from conformance.reference.ball import Ball, part
 from conformance.reference.formats import FORMATS
 from conformance.reference.numbers import Mask, Numbers, numbers_of
 from conformance.reference.projection import Projection
@@ -49,6 +51,19 @@ class Tapes:
         self._tapes: dict[str, Tape] = {}
         self._outputs: list[dict[str, Ball]] = []  # of the formula, and of the forms so far
         self._numbers: dict[int, dict[str, Numbers]] = {}  # from so many of them
+
+    def only(self, cases: NDArray[np.int64]) -> Tapes:
+        """The tapes of some of the cases, of which nothing is computed a second time."""
+        some, balls = copy.copy(self), self._balls.only(cases)
+        for name in ("_inputs", "_cotangent"):
+            some.__dict__.pop(name, None)
+        some._stack, some._balls, some._numbers = self._stack.only(cases), balls, {}
+        some._tapes = {
+            beyond: tape.only(balls, lambda ball: ball.only(cases), lambda mask: part(mask, cases))
+            for beyond, tape in self._tapes.items()
+        }
+        some._outputs = [{name: ball.only(cases) for name, ball in found.items()} for found in self._outputs]
+        return some
 
     @property
     def far(self) -> Mask:

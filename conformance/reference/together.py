@@ -20,13 +20,10 @@ FIXED = {"norm", "ctc_log_likelihood"}  # primitives of which all but the first 
 
 
 def alike(spec: Spec, stacks: Sequence[Stack]) -> Iterator[list[int]]:
-    """The positions of stacks that may be one, in groups of two at least; what is alike to none is in no group.
-
-    How answers are projected is told of a whole evaluation, so those of a spec with `modulo` stay apart.
-    """
+    """The positions of stacks that may be one, in groups of two at least; what is alike to none is in no group."""
     kinds: dict[Hashable, list[int]] = {}
     free = _free(spec)
-    for i, stack in enumerate(stacks if not spec.modulo else ()):
+    for i, stack in enumerate(stacks):
         if stack.cotangent is None:
             kinds.setdefault(_likeness(stack, free), []).append(i)
     sizes = [sum(array.size for array in stack.inputs.values()) for stack in stacks]
