@@ -15,3 +15,8 @@ def folder(name: str) -> Path:
         if place.is_dir():
             return place
     raise FileNotFoundError(f"loss-conformance is installed without its folder {name!r}; install it again")
+
+
+def built_in() -> list[str]:
+    """The names of the adapters that come with the suite, whether or not their frameworks are installed."""
+    return sorted(path.stem for path in folder("adapters").glob("[!_]*.py"))

@@ -113,7 +113,7 @@ def _run(args: list[str]) -> int:
 
 
 def _list(given: argparse.Namespace) -> int:
-    from conformance.adapter.load import built_in
+    from conformance._resources import built_in
     from conformance.spec import load_specs, specs_folder
 
     for name, spec in load_specs([specs_folder()]).items():

@@ -31,11 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config.option, "conformance_framework") or config.option.help:
         return
     from conformance.errors import ConformanceError
-    from conformance.suite.listing import remembered
+    from conformance.suite.listing import listing
 
     try:
         _refuse_another_copy(config.args)
-        config.pluginmanager.register(remembered(config) or _suite(config), "conformance-suite")
+        config.pluginmanager.register(listing(config) or _suite(config), "conformance-suite")
     except ConformanceError as error:
         raise pytest.UsageError(str(error)) from None
 

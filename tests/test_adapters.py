@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
-from conformance.adapter.load import built_in, is_built_in
+from conformance._resources import built_in
+from conformance.adapter.load import is_built_in
 from conformance.errors import AdapterError
 
 Arrays = dict[str, np.ndarray[Any, Any]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
-from conformance.adapter.load import built_in
+from conformance._resources import built_in
 from conformance.cases.case import DTYPES, in_dtype
 from tests.calls import check_formula_by_reference, formula_answer, is_imported_unasked
 from tests.test_formula_code import POISON

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
-from conformance.adapter.load import built_in
+from conformance._resources import built_in
 from conformance.cases.case import DTYPES
 from conformance.errors import AdapterError
 from conformance.spec import spec_for

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from conformance._resources import folder
+from conformance._resources import built_in, folder
 from conformance.adapter import Environment
-from conformance.adapter.load import built_in
 from conformance.cases.case import DTYPES, Stack
 from conformance.errors import ConformanceError, FileError
 from conformance.reference.evaluate import evaluate_stack, make_case

@@ -1,7 +1,8 @@
-"""`--collect-only`: the second time from memory, without a framework, and never out of date."""
+"""`--collect-only`: from what is written down, or the second time from memory; without a framework, up to date."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from conformance._resources import built_in, folder
 from conformance.spec import specs_folder
+from conformance.suite import offers
+from conformance.suite.listing import cells_written_down, header_of
+from conformance.suite.offers import FILE, read_offers, written_down
+from conformance.suite.options import Options, register
+from conformance.suite.plan import make_plan
+from tests.offers import offer_of, written
 from tests.test_plugin import environment
 
 ARGS = ("--criterion", "huber", "--criterion", "l1", "--dtype", "float32", "--collect-only", "-q")
@@ -39,23 +47,82 @@ def specs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_listing_is_remembered(tmp_path: Path) -> None:
-    first, imported = listed(tmp_path)
+def is_installed(framework: str) -> bool:
+    """Whether the framework is here in the versions of which its offer is written down."""
+    return written_down(framework) is not None
+
+
+@pytest.mark.parametrize("framework", sorted(read_offers()))
+def test_what_is_written_down_is_what_the_adapter_says(framework: str) -> None:
+    if not is_installed(framework):
+        pytest.skip(f"{framework} is not installed, or in another version")
+    assert offer_of(framework) == read_offers()[framework]
+
+
+def test_the_file_is_as_it_is_written() -> None:
+    assert (folder("adapters") / FILE).read_text(encoding="utf-8") == written(read_offers())
+
+
+def test_every_built_in_framework_is_written_down() -> None:
+    assert {name.partition(":")[0] for name in read_offers()} == set(built_in())
+
+
+@pytest.mark.parametrize("options", [(), ("--mode", "formula"), ("--dtype", "float16", "--mode", "eager")])
+def test_what_is_listed_is_what_is_judged(options: tuple[str, ...]) -> None:
+    """Of numpy and, where they are installed, the others: the cells of the plan, in its order, with its header."""
+    parser = argparse.ArgumentParser()
+    register(parser.add_argument)
+    names = [name for name in ("numpy", "torch") if is_installed(name)]
+    given = Options.read(parser.parse_args([*(f"--framework={name}" for name in names), *options]))
+    listed = cells_written_down(given)
+    assert listed is not None
+    plan = make_plan(given)
+    plan.close()
+    judged = {name: framework.versions for name, framework in plan.frameworks.items()}
+    assert listed == (plan.cells, header_of(given, len(plan.cells), judged))
+
+
+def test_other_versions_are_not_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offers, "version", {"numpy": "2.5.0", "torch": "2.13.0+cu130"}.__getitem__)
+    assert written_down("numpy") is None
+    torch = written_down("torch")
+    assert torch is not None  # the build for CUDA has the same cells on the CPU
+    assert torch.versions == {"torch": "2.13.0+cu130"}
+    assert written_down("keras") is None  # whose backend its configuration says
+
+
+def test_nothing_is_imported_for_a_listing(tmp_path: Path) -> None:
+    ids, imported = listed(tmp_path)
+    assert len(ids) == 2
+    assert imported == "IMPORTED [] 0"
+
+
+def test_no_framework_is_imported_for_a_listing(tmp_path: Path) -> None:
+    if not is_installed("torch"):
+        pytest.skip("torch is not installed")
+    ids, imported = listed(tmp_path, "--framework", "torch")
+    assert len(ids) == 2
+    assert imported == "IMPORTED [] 0"
+
+
+def test_a_listing_is_remembered(tmp_path: Path, specs: Path) -> None:
+    args = ("--specs", str(specs))
+    first, imported = listed(tmp_path, *args)
     assert len(first) == 2
     assert "numpy" in imported
-    assert listed(tmp_path) == (first, "IMPORTED [] 0")
+    assert listed(tmp_path, *args) == (first, "IMPORTED [] 0")
 
 
 def test_what_is_selected_from_it_is_selected(tmp_path: Path) -> None:
-    listed(tmp_path)
     ids, imported = listed(tmp_path, "-k", "huber")
     assert len(ids) == 1
     assert imported == "IMPORTED [] 0"
 
 
-def test_other_options_have_another_listing(tmp_path: Path) -> None:
-    listed(tmp_path)
-    ids, imported = listed(tmp_path, "--criterion", "mse")
+def test_other_options_have_another_listing(tmp_path: Path, specs: Path) -> None:
+    args = ("--specs", str(specs))
+    listed(tmp_path, *args)
+    ids, imported = listed(tmp_path, *args, "--criterion", "mse")
     assert len(ids) == 3
     assert "numpy" in imported
 

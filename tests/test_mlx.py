@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conformance import Adapter, Unsupported, load_adapter
-from conformance.adapter.load import built_in
+from conformance._resources import built_in
 from conformance.cases.case import DTYPES
 from conformance.recipe import DIALECTS, recipe
 from conformance.spec import spec_for

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
-from conformance.adapter.load import built_in
+from conformance._resources import built_in
 from conformance.cases.case import DTYPES, in_dtype
 from tests.calls import is_imported_unasked
 

@@ -13,7 +13,7 @@ import pytest
 from _pytest.assertion.rewrite import AssertionRewritingHook
 
 from conformance import _resources
-from conformance.adapter.load import built_in
+from conformance._resources import built_in
 
 FOLDERS = ("specs", "adapters", "reports")
 ROOT = Path(__file__).parent.parent

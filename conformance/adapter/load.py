@@ -16,16 +16,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from conformance._resources import folder
+from conformance._resources import built_in, folder
 from conformance.adapter.protocol import Adapter
 from conformance.errors import AdapterError
 
 GROUP = "conformance.adapters"
-
-
-def built_in() -> list[str]:
-    """The names of the adapters that come with the suite, whether or not their frameworks are installed."""
-    return sorted(path.stem for path in folder("adapters").glob("[!_]*.py"))
 
 
 def load_adapter(name: str, specs: Sequence[Path] = ()) -> Adapter:

@@ -9,13 +9,7 @@ from dataclasses import replace
 from conformance.adapter import Adapter, Binding, Call, Environment, Output
 from conformance.recipe import DIALECTS, Unprintable, recipe
 from conformance.spec.model import Spec
-
-MODE = "formula"
-
-
-def is_recipe(mode: str, environment: Environment) -> bool:
-    """Whether a mode runs printed code; the embedded numpy runs the formula itself, and needs none."""
-    return mode == MODE and environment.dialect != ""
+from conformance.suite.offers import is_recipe
 
 
 @functools.lru_cache(maxsize=1024)
@@ -46,7 +40,7 @@ def formula_binding(spec: Spec, dialect: str) -> Binding | None:
 
 def in_mode(adapter: Adapter, spec: Spec, mode: str, environment: Environment) -> Adapter:
     """The adapter as it is asked in a mode."""
-    if not is_recipe(mode, environment):
+    if not is_recipe(mode, environment.dialect):
         return adapter
     return (_Many if hasattr(adapter, "run_many") else _Formula)(adapter, spec, environment.dialect)
 

@@ -1,24 +1,27 @@
-"""What `--collect-only` shows, from memory: which cells there are, frameworks say, and to import one takes seconds.
+"""What `--collect-only` shows: which cells there are. Frameworks say that, and importing one takes seconds.
 
-pytest's cache keeps the cells of the last plans, each under a digest of what decides them: the options, the suite's
-files and those that the options name, what is installed, and the variables by which frameworks are configured. Nothing
-is judged from it.
+So what the built-in adapters say is written down (conformance.suite.offers). Where that does not do, pytest's cache
+keeps the cells of the last plans, each under a digest of what decides them: the options, the suite's files and those
+that the options name, what is installed, and the variables by which frameworks are configured. Nothing is judged from
+either.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conformance._resources import PACKAGE, folder
+from conformance._resources import PACKAGE, built_in, folder
 from conformance.record.model import Cell
+from conformance.suite.offers import cells_of, written_down
 from conformance.suite.options import Options
 
 CELLS = pytest.StashKey[Sequence[Cell]]()  # of a run: what is collected
@@ -36,24 +39,63 @@ class Listing:
         self.header = header
 
     def pytest_report_header(self) -> list[str]:
-        """What the suite said when it made the plan."""
+        """What the suite says when it makes the plan."""
         return self.header
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hypothesis's plugin would import all of Hypothesis to say at the end that it did nothing."""
+        if "hypothesis" not in sys.modules:
+            session.config.pluginmanager.unregister(name="hypothesispytest")
 
-def remembered(config: pytest.Config) -> Listing | None:
-    """The listing of the plan that the options ask for, if nothing else is asked for and it is remembered.
+
+def listing(config: pytest.Config) -> Listing | None:
+    """What is listed, if nothing else is asked for, and it is written down or remembered.
 
     Raises:
         UsageError: the options are wrong.
     """
     if hasattr(config, "workerinput"):
         return None
-    key = config.stash[_KEY] = _key_of(Options.read(config.option))  # once frameworks are imported, it is another
-    found = _cached(config).get(key or "") if config.option.collectonly else None
+    options = Options.read(config.option)
+    key = config.stash[_KEY] = _key_of(options)  # once frameworks are imported, it is another
+    if key is None or not config.option.collectonly:
+        return None
+    if (offered := cells_written_down(options)) is not None:
+        config.stash[CELLS], header = offered
+        return Listing(header)
+    found = _cached(config).get(key)
     if found is None:
         return None
     config.stash[CELLS] = [Cell(*id_.split("/")) for id_ in found["cells"]]
     return Listing(found["header"])
+
+
+def header_of(options: Options, cells: int, judged: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Seed, effort, and which frameworks are judged: `judged` has the versions of their packages."""
+    lines = [f"conformance: seed {options.seed}, effort {options.effort}, {cells} cells"]
+    for name, packages in judged.items():
+        lines.append(f"judging: {name} ({', '.join(f'{package} {version}' for package, version in packages.items())})")
+    if options.default_framework:
+        there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
+        say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
+        without = "no --framework given, so the built-in numpy is judged: the formulas in NumPy"
+        lines.append(f"{without}. Installed: {say}")
+    return lines
+
+
+def cells_written_down(options: Options) -> tuple[list[Cell], list[str]] | None:
+    """The cells that are judged and the header, from what is written down; None where that does not say all."""
+    offers = {name: written_down(name) for name in options.frameworks}
+    if options.specs or options.known or options.shard != (1, 1):
+        return None
+    cells: list[Cell] = []
+    criteria = sorted(path.stem for path in folder("specs").glob("*.yaml"))
+    wanted = options.wanted(criteria)
+    for name, offer in offers.items():
+        if offer is None or set(offer.costly) & set(options.modes):  # compilers are on one machine and not on another
+            return None
+        cells += [cell for cell, reason in cells_of(name, offer, criteria, wanted, options) if not reason]
+    return cells, header_of(options, len(cells), {name: offer.versions for name, offer in offers.items() if offer})
 
 
 def remember(config: pytest.Config, header: list[str]) -> None:

@@ -6,7 +6,7 @@ import fnmatch
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from conformance._resources import folder
 from conformance.adapter import Adapter, Binding, Environment
 from conformance.adapter.load import load_adapter
 from conformance.cases.bind import check_of_output
-from conformance.cases.case import DTYPES
 from conformance.cases.invalid import invalid_checks
 from conformance.errors import AdapterError, FileError, UsageError
 from conformance.record.identity import digest_of
@@ -24,7 +23,8 @@ from conformance.spec.model import Spec
 from conformance.suite.consistency import consistency_checks
 from conformance.suite.cost import shares
 from conformance.suite.edges import applies
-from conformance.suite.formula import MODE, formula_binding, is_recipe
+from conformance.suite.formula import formula_binding
+from conformance.suite.offers import Offer, cells_of, is_recipe
 from conformance.suite.options import Options
 from conformance.verdict.entries import own_name
 from conformance.verdict.known import Entry, fault_of, fault_of_witness, read_known
@@ -51,6 +51,12 @@ class Framework:
         except Exception as error:
             return Binding(f"unknown: binding({criterion!r}) raised {type(error).__name__}: {error}")
 
+    def offer(self, criteria: Iterable[str]) -> Offer:
+        """What of it decides which cells there are."""
+        here = self.environment
+        bound = tuple(criterion for criterion in criteria if self.binding(criterion) is not None)
+        return Offer(here.versions, here.dtypes, here.modes, bound, here.devices, here.same, here.costly, here.dialect)
+
     @property
     def versions(self) -> Mapping[str, str]:
         """The versions of all packages that the adapter names, the framework's own first."""
@@ -75,7 +81,7 @@ class Plan:
     def binding(self, cell: Cell) -> Binding | None:
         """What is called in a cell; None: there is nothing to call."""
         framework = self.frameworks[cell.framework]
-        if is_recipe(cell.mode, framework.environment):
+        if is_recipe(cell.mode, framework.environment.dialect):
             return formula_binding(self.specs[cell.criterion], framework.environment.dialect)
         return framework.binding(cell.criterion)
 
@@ -110,16 +116,11 @@ def make_plan(options: Options, load: Load = load_adapter) -> Plan:
             item.adapter.specs = specs  # the built-in numpy computes the formulas of this run
     plan = Plan(options, specs, frameworks)
     for name, framework in frameworks.items():
-        for device in dict.fromkeys((*options.devices, *framework.environment.devices)):
-            for mode in dict.fromkeys((*framework.environment.modes, *options.modes)):
-                for dtype in dict.fromkeys((*DTYPES, *framework.environment.dtypes)):
-                    for criterion in specs:
-                        cell = Cell(criterion, name, device, mode, dtype)
-                        reason = _reason_not_to(cell, framework, options, wanted)
-                        if reason is None:
-                            plan.cells.append(cell)
-                        elif reason:
-                            plan.skipped.append((cell, reason))
+        for cell, reason in cells_of(name, framework.offer(specs), specs, wanted, options):
+            if reason:
+                plan.skipped.append((cell, reason))
+            else:
+                plan.cells.append(cell)
     _check_known(plan)
     _deal(plan)
     return plan
@@ -147,29 +148,6 @@ def _by_name(found: Sequence[Framework]) -> dict[str, Framework]:
             raise UsageError(f"{both} are both named {name!r}; judge them apart")
         frameworks[name] = item
     return frameworks
-
-
-def _reason_not_to(cell: Cell, framework: Framework, options: Options, wanted: tuple[str, ...]) -> str | None:
-    """Why a cell is not judged; None: it is; "": it was never in question."""
-    environment = framework.environment
-    if (
-        is_recipe(cell.mode, environment)
-        and MODE not in options.modes
-        and framework.binding(cell.criterion) is not None
-    ):
-        return ""  # where there is a native function, the formula is run only if it is asked for
-    if cell.mode in (*environment.same, *environment.costly) and cell.mode not in options.modes:
-        return ""  # judged by itself only if it is asked for; consistency.same compares what is the same with eager
-    for what, name, offered, asked in (
-        ("device", cell.device, environment.devices, options.devices),
-        ("mode", cell.mode, environment.modes, options.modes),
-        ("dtype", cell.dtype, environment.dtypes, options.dtypes),
-    ):
-        if name not in offered:
-            return f"{cell.framework} offers no {what} {name} here" if name in asked else ""
-        if asked and name not in asked:
-            return f"filtered out: {what} {name}"
-    return None if cell.criterion in wanted else "filtered out: criterion"
 
 
 def framework_of(name: str, options: Options, load: Load = load_adapter) -> Framework:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance.adapter.load import built_in, load_adapter
+from conformance.adapter.load import load_adapter
 from conformance.errors import ReferenceFault, UsageError
 from conformance.record.gate import FAILED, decide, is_failing
 from conformance.record.model import Cell
 from conformance.suite.cost import dealt
-from conformance.suite.listing import CELLS, remember
+from conformance.suite.listing import CELLS, header_of, remember
 from conformance.suite.options import Options
 from conformance.suite.plan import make_plan
 from conformance.suite.progress import Progress, is_wanted, terminal
@@ -84,22 +83,22 @@ class SuitePlugin:
 
     def pytest_report_header(self) -> list[str]:
         """Seed, effort, and which frameworks are judged."""
-        lines = [f"conformance: seed {self.options.seed}, effort {self.options.effort}, {len(self.plan.cells)} cells"]
+        frameworks = self.plan.frameworks
+        judged = {name: framework.versions for name, framework in frameworks.items()}
+        first, *lines = header_of(self.options, len(self.plan.cells), judged)
+        for number, framework in enumerate(frameworks.values()):
+            if where := framework.environment.details.get("interpreter", ""):
+                lines[number] += f" in {where}"
+        return [first, *self._went_before(), *lines]
+
+    def _went_before(self) -> list[str]:
+        lines = []
         if self.options.resume:
             said = "" if self.recorder.before.run else "; there is no journal of it, so it begins anew"
             torn = "; the last line of its journal was torn, and is done again" if self.recorder.torn else ""
             lines.append(f"resumed: {len(self.recorder.before.judged)} cells were judged before{said}{torn}")
         if self.cluster is not None:
             lines.append(f"cluster: {self.cluster.description}")
-        for name, framework in self.plan.frameworks.items():
-            versions = ", ".join(f"{key} {value}" for key, value in framework.environment.versions.items())
-            where = framework.environment.details.get("interpreter", "")
-            lines.append(f"judging: {name} ({versions})" + (f" in {where}" if where else ""))
-        if self.options.default_framework:
-            there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
-            say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
-            judged = "no --framework given, so the built-in numpy is judged: the formulas in NumPy"
-            lines.append(f"{judged}. Installed: {say}")
         return lines
 
     def pytest_sessionstart(self) -> None:

@@ -21,8 +21,9 @@ from conformance.reference.certify import Ways
 from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import judge_consistency, retry_consistency
 from conformance.suite.edges import applies, judge_edge
-from conformance.suite.formula import in_mode, is_recipe, why_none
+from conformance.suite.formula import in_mode, why_none
 from conformance.suite.invalid import judge_invalid
+from conformance.suite.offers import is_recipe
 from conformance.suite.plan import Framework, Plan
 from conformance.verdict.compare import DIFFERS, NAMES
 from conformance.verdict.entries import own_name
@@ -60,7 +61,7 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
     if plan.binding(cell) is None:
         names = (id_.removeprefix(f"{cell.id}/") for id_ in plan.checks(cell))
         text = f"{cell.framework} has no native function for {cell.criterion}"
-        if is_recipe(cell.mode, framework.environment):
+        if is_recipe(cell.mode, framework.environment.dialect):
             text = why_none(spec, framework.environment.dialect)
         result.checks = [check_of(cell, name, "unsupported", message=text) for name in names]
         return result
@@ -78,7 +79,7 @@ def judge_cell(plan: Plan, cell: Cell, watch: Callable[[int], None] = lambda cas
         return scores
 
     environment, effort, seed = framework.environment, plan.options.effort, plan.options.seed
-    traces = cell.mode not in environment.costly and not is_recipe(cell.mode, environment)
+    traces = cell.mode not in environment.costly and not is_recipe(cell.mode, environment.dialect)
     few = few_for(spec, cell.dtype, effort, traces=traces) if cell.mode in environment.compiles else None
     drawn = for_each_stack(spec, cell.dtype, effort, seed, asked, few, judged)
     judge.settle()
