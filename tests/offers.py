@@ -31,9 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("framework", nargs="+")
     path = folder("adapters") / FILE
-    offers = (read_offers() if path.is_file() else {}) | {
-        name: offer_of(name) for name in parser.parse_args().framework
-    }
+    offers = read_offers() | {name: offer_of(name) for name in parser.parse_args().framework}
     path.write_text(written(offers), encoding="utf-8")
 
 

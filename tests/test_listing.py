@@ -69,7 +69,7 @@ def test_every_built_in_framework_is_written_down() -> None:
 
 @pytest.mark.parametrize("options", [(), ("--mode", "formula"), ("--dtype", "float16", "--mode", "eager")])
 def test_what_is_listed_is_what_is_judged(options: tuple[str, ...]) -> None:
-    """Of numpy and, where they are installed, the others: the cells of the plan, in its order, with its header."""
+    """Of numpy and, where it is installed, torch: the cells of the plan, in its order, with its header."""
     parser = argparse.ArgumentParser()
     register(parser.add_argument)
     names = [name for name in ("numpy", "torch") if is_installed(name)]

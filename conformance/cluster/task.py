@@ -16,6 +16,7 @@ from conformance.errors import AdapterError, ConformanceError, ReferenceFault
 from conformance.record.model import Cell
 from conformance.record.plain import dumps
 from conformance.spec.model import Spec
+from conformance.suite.offers import said_of
 from conformance.suite.options import Options
 from conformance.suite.plan import Framework, Plan, framework_of
 from conformance.suite.recorder import suite_digest
@@ -132,8 +133,8 @@ def _plan(keyed: _Keyed) -> Plan:
     hold_threads()
     item = _framework(job.option, job.options, job.specs)
     if dict(item.environment.versions) != dict(job.versions):
-        there = _versions(item.environment.versions)
-        raise AdapterError(f"a node has {there}, and {_versions(job.versions)} was planned")
+        there = said_of(item.environment.versions)
+        raise AdapterError(f"a node has {there}, and {said_of(job.versions)} was planned")
     return Plan(job.options, job.specs, {job.name: replace(item, known=job.known)})
 
 
@@ -143,10 +144,6 @@ def _framework(option: str, options: Options, specs: Mapping[str, Spec]) -> Fram
     if hasattr(item.adapter, "specs"):
         item.adapter.specs = specs
     return item
-
-
-def _versions(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 @contextmanager

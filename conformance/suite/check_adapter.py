@@ -20,6 +20,7 @@ from conformance.record.model import WRONG, Cell, Check
 from conformance.reference.formats import FORMATS
 from conformance.spec.model import Spec
 from conformance.suite.cell import CellJudge
+from conformance.suite.offers import said_of
 from conformance.suite.options import DEVICES, MODES, Options, dest
 from conformance.suite.plan import Framework, Plan, make_plan
 from conformance.suite.run import judge_cell
@@ -84,7 +85,7 @@ def check_adapter(
 def _checked(plan: Plan, name: str) -> int:
     (key, framework), *_ = plan.frameworks.items()
     environment = framework.environment
-    versions = ", ".join(f"{package} {version}" for package, version in environment.versions.items())
+    versions = said_of(environment.versions)
     print(f"{key}: {versions or 'no version'}; {', '.join((*environment.devices, *environment.modes))}")
     faults = list(protocol_faults(framework, plan.specs))
     for fault in faults:

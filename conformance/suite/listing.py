@@ -15,13 +15,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from conformance._resources import PACKAGE, built_in, folder
 from conformance.record.model import Cell
-from conformance.suite.offers import cells_of, written_down
+from conformance.suite.offers import cells_of, said_of, written_down
 from conformance.suite.options import Options
 
 CELLS = pytest.StashKey[Sequence[Cell]]()  # of a run: what is collected
@@ -57,45 +58,53 @@ def listing(config: pytest.Config) -> Listing | None:
     if hasattr(config, "workerinput"):
         return None
     options = Options.read(config.option)
-    key = config.stash[_KEY] = _key_of(options)  # once frameworks are imported, it is another
-    if key is None or not config.option.collectonly:
-        return None
-    if (offered := cells_written_down(options)) is not None:
+    if config.option.collectonly and (offered := cells_written_down(options)) is not None:
         config.stash[CELLS], header = offered
         return Listing(header)
-    found = _cached(config).get(key)
+    key = config.stash[_KEY] = _key_of(options)  # once frameworks are imported, it is another
+    found = _cached(config).get(key or "") if config.option.collectonly else None
     if found is None:
         return None
     config.stash[CELLS] = [Cell(*id_.split("/")) for id_ in found["cells"]]
     return Listing(found["header"])
 
 
-def header_of(options: Options, cells: int, judged: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Seed, effort, and which frameworks are judged: `judged` has the versions of their packages."""
-    lines = [f"conformance: seed {options.seed}, effort {options.effort}, {cells} cells"]
-    for name, packages in judged.items():
-        lines.append(f"judging: {name} ({', '.join(f'{package} {version}' for package, version in packages.items())})")
+def header_of(
+    options: Options,
+    cells: int,
+    versions: Mapping[str, Mapping[str, str]],
+    interpreters: Mapping[str, str] = MappingProxyType({}),
+    before: Sequence[str] = (),
+) -> list[str]:
+    """Seed, effort, what went `before`, and which frameworks are judged: the versions of their packages, and in which
+    interpreter, if it is another."""
+    lines = [f"conformance: seed {options.seed}, effort {options.effort}, {cells} cells", *before]
+    for name, packages in versions.items():
+        where = f" in {interpreters[name]}" if interpreters.get(name) else ""
+        lines.append(f"judging: {name} ({said_of(packages)}){where}")
     if options.default_framework:
         there = [name for name in built_in() if name != "numpy" and importlib.util.find_spec(name) is not None]
         say = "; ".join(f"--framework {name}" for name in there) or "none of the known frameworks is installed"
-        without = "no --framework given, so the built-in numpy is judged: the formulas in NumPy"
-        lines.append(f"{without}. Installed: {say}")
+        judged = "no --framework given, so the built-in numpy is judged: the formulas in NumPy"
+        lines.append(f"{judged}. Installed: {say}")
     return lines
 
 
 def cells_written_down(options: Options) -> tuple[list[Cell], list[str]] | None:
     """The cells that are judged and the header, from what is written down; None where that does not say all."""
-    offers = {name: written_down(name) for name in options.frameworks}
-    if options.specs or options.known or options.shard != (1, 1):
+    if not _is_plain(options) or options.specs or options.known or options.shard != (1, 1):
         return None
-    cells: list[Cell] = []
     criteria = sorted(path.stem for path in folder("specs").glob("*.yaml"))
     wanted = options.wanted(criteria)
-    for name, offer in offers.items():
+    cells: list[Cell] = []
+    versions = {}
+    for name in options.frameworks:
+        offer = written_down(name)
         if offer is None or set(offer.costly) & set(options.modes):  # compilers are on one machine and not on another
             return None
+        versions[name] = offer.versions
         cells += [cell for cell, reason in cells_of(name, offer, criteria, wanted, options) if not reason]
-    return cells, header_of(options, len(cells), {name: offer.versions for name, offer in offers.items() if offer})
+    return cells, header_of(options, len(cells), versions)
 
 
 def remember(config: pytest.Config, header: list[str]) -> None:
@@ -118,7 +127,7 @@ def _key_of(options: Options) -> str | None:
     """A digest of what decides the cells of a run; None where more does: devices, a journal, somebody's module."""
     own = [name.partition(":")[0] for name in options.frameworks]
     is_known = all(name.isidentifier() and (folder("adapters") / f"{name}.py").is_file() for name in own)
-    if options.resume or options.cluster or options.devices != ("cpu",) or not is_known:
+    if not _is_plain(options) or not is_known:
         return None
     plan = replace(options, results=None, report=None, baseline=None)
     parts = [repr(plan), sys.version, *sys.path]
@@ -126,6 +135,11 @@ def _key_of(options: Options) -> str | None:
     parts += sorted(name for place in sys.path for name in _distributions(place))
     parts += (f"{path} {(stat := path.stat()).st_mtime_ns} {stat.st_size}" for path in sorted(_files(options)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _is_plain(options: Options) -> bool:
+    """Whether cells are those of what is installed here: no journal, no cluster, no other device than the CPU."""
+    return not options.resume and not options.cluster and options.devices == ("cpu",)
 
 
 def _distributions(place: str) -> list[str]:

@@ -7,7 +7,7 @@ adapters/offers.json (`python -m tests.offers`), so that cells can be listed wit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -35,16 +35,20 @@ class Offer:
     dialect: str = ""
 
 
+def said_of(versions: Mapping[str, str]) -> str:
+    """The versions of packages as they are shown: `jax 0.10.2, jaxlib 0.10.2`."""
+    return ", ".join(f"{package} {version}" for package, version in versions.items())
+
+
 def is_recipe(mode: str, dialect: str) -> bool:
     """Whether a mode runs code printed in a dialect; the embedded numpy runs the formula itself, and needs none."""
     return mode == MODE and dialect != ""
 
 
 def cells_of(
-    name: str, offer: Offer, criteria: Iterable[str], wanted: Sequence[str], options: Options
+    name: str, offer: Offer, criteria: Collection[str], wanted: Collection[str], options: Options
 ) -> Iterator[tuple[Cell, str]]:
     """The cells of the framework `name` that are in question, in order, each with why it is not judged; "": it is."""
-    criteria = tuple(criteria)
     for device in dict.fromkeys((*options.devices, *offer.devices)):
         for mode in dict.fromkeys((*offer.modes, *options.modes)):
             for dtype in dict.fromkeys((*DTYPES, *offer.dtypes)):
@@ -55,7 +59,7 @@ def cells_of(
                         yield cell, reason
 
 
-def _reason_not_to(cell: Cell, offer: Offer, wanted: Sequence[str], options: Options) -> str | None:
+def _reason_not_to(cell: Cell, offer: Offer, wanted: Collection[str], options: Options) -> str | None:
     """Why a cell is not judged; "": it is; None: it was never in question."""
     if is_recipe(cell.mode, offer.dialect) and MODE not in options.modes and cell.criterion in offer.bound:
         return None  # where there is a native function, the formula is run only if it is asked for

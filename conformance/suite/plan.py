@@ -55,7 +55,16 @@ class Framework:
         """What of it decides which cells there are."""
         here = self.environment
         bound = tuple(criterion for criterion in criteria if self.binding(criterion) is not None)
-        return Offer(here.versions, here.dtypes, here.modes, bound, here.devices, here.same, here.costly, here.dialect)
+        return Offer(
+            versions=here.versions,
+            dtypes=here.dtypes,
+            modes=here.modes,
+            bound=bound,
+            devices=here.devices,
+            same=here.same,
+            costly=here.costly,
+            dialect=here.dialect,
+        )
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -83,15 +83,13 @@ class SuitePlugin:
 
     def pytest_report_header(self) -> list[str]:
         """Seed, effort, and which frameworks are judged."""
-        frameworks = self.plan.frameworks
-        judged = {name: framework.versions for name, framework in frameworks.items()}
-        first, *lines = header_of(self.options, len(self.plan.cells), judged)
-        for number, framework in enumerate(frameworks.values()):
-            if where := framework.environment.details.get("interpreter", ""):
-                lines[number] += f" in {where}"
-        return [first, *self._went_before(), *lines]
+        judged = {name: framework.environment for name, framework in self.plan.frameworks.items()}
+        versions = {name: here.versions for name, here in judged.items()}
+        where = {name: here.details.get("interpreter", "") for name, here in judged.items()}
+        return header_of(self.options, len(self.plan.cells), versions, where, self._went_before())
 
     def _went_before(self) -> list[str]:
+        """What the header says of a run that goes on, or that is elsewhere."""
         lines = []
         if self.options.resume:
             said = "" if self.recorder.before.run else "; there is no journal of it, so it begins anew"
