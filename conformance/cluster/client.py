@@ -88,9 +88,9 @@ class Cluster:
 
 
 def _job(plan: Plan, name: str) -> Job:
-    item = plan.frameworks[name]
+    item, specs = plan.frameworks[name], dict(plan.specs)  # read: the files are not where the job goes
     return Job(
-        "", name, item.option, item.environment.versions, plan.options, plan.specs, item.known, plan.options.cell_memory
+        "", name, item.option, item.environment.versions, plan.options, specs, item.known, plan.options.cell_memory
     )
 
 

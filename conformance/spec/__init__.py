@@ -1,7 +1,7 @@
 """Spec: YAML files as frozen objects, every fault of them told with file, line and column."""
 
 from conformance.spec.layout import Layout, axes_of, expand, match, skeletons
-from conformance.spec.load import load_spec, load_specs, spec_for, specs_folder
+from conformance.spec.load import Specs, load_spec, load_specs, spec_for, specs_folder
 from conformance.spec.model import (
     Dim,
     Draw,
@@ -33,6 +33,7 @@ __all__ = [
     "Param",
     "Regime",
     "Spec",
+    "Specs",
     "Uniform",
     "Values",
     "axes_of",

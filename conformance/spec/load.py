@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from conformance._resources import folder
@@ -42,16 +42,39 @@ def load_specs(folders: Sequence[Path]) -> dict[str, Spec]:
         SpecError: every fault of every file.
         UsageError: no such folder.
     """
-    found: dict[str, Spec] = {}
-    faults: list[Fault] = []
-    for name, path in sorted(_files(folders).items()):
-        try:
-            found[name] = load_spec(path)
-        except SpecError as error:
-            faults.extend(error.faults)
-    if faults:
-        raise SpecError(faults)
-    return found
+    return _read(_files(folders))
+
+
+class Specs(Mapping[str, Spec]):
+    """The specs that come with the suite, and those of `folders`, by name, sorted; of two with one name, the later
+    folder's. Those of the suite are read when they are asked for: a run of one criterion reads one. Those of `folders`
+    are somebody's work of today, and are read at once.
+
+    Raises:
+        SpecError: every fault of every file of `folders`; from `specs[name]`, those of one of the suite.
+        UsageError: no such folder.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        load_specs(folders)
+        self._files = dict(sorted(_files((specs_folder(), *folders)).items()))
+
+    def read(self, names: Iterable[str]) -> None:
+        """Reads these now.
+
+        Raises:
+            SpecError: every fault of every file.
+        """
+        _read({name: self._files[name] for name in names})
+
+    def __getitem__(self, name: str) -> Spec:
+        return load_spec(self._files[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def spec_for(name: str, folders: Sequence[Path] = ()) -> Spec:
@@ -74,6 +97,19 @@ def _files(folders: Sequence[Path]) -> dict[str, Path]:
         if not place.is_dir():
             raise UsageError(f"there is no folder of specs {str(place)!r}")
         found |= {path.stem: path for path in place.glob("*.yaml")}
+    return found
+
+
+def _read(files: Mapping[str, Path]) -> dict[str, Spec]:
+    found: dict[str, Spec] = {}
+    faults: list[Fault] = []
+    for name, path in sorted(files.items()):
+        try:
+            found[name] = load_spec(path)
+        except SpecError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise SpecError(faults)
     return found
 
 

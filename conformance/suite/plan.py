@@ -18,7 +18,7 @@ from conformance.cases.invalid import invalid_checks
 from conformance.errors import AdapterError, FileError, UsageError
 from conformance.record.identity import digest_of
 from conformance.record.model import Cell
-from conformance.spec import load_specs, specs_folder
+from conformance.spec import Specs
 from conformance.spec.model import Spec
 from conformance.suite.consistency import consistency_checks
 from conformance.suite.cost import shares
@@ -112,12 +112,13 @@ class Plan:
 
 
 def make_plan(options: Options, load: Load = load_adapter) -> Plan:
-    """The plan that `options` ask for, with adapters that `load` finds.
+    """The plan that `options` ask for, with adapters that `load` finds. Of the suite's own specs it reads those that
+    are judged.
 
     Raises:
         ConformanceError: an unknown criterion or framework, a wrong spec, a wrong known-differences file.
     """
-    specs = load_specs([specs_folder(), *options.specs])
+    specs = Specs(options.specs)
     wanted = options.wanted(specs)
     frameworks = _by_name([framework_of(name, options, load) for name in options.frameworks])
     for item in frameworks.values():
@@ -130,6 +131,7 @@ def make_plan(options: Options, load: Load = load_adapter) -> Plan:
                 plan.skipped.append((cell, reason))
             else:
                 plan.cells.append(cell)
+    specs.read({cell.criterion for cell in plan.cells})
     _check_known(plan)
     _deal(plan)
     return plan
@@ -201,9 +203,10 @@ def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
 
 
 def _check_known(plan: Plan) -> None:
+    judged = dict.fromkeys(cell.criterion for cell in plan.cells)
     for framework in plan.frameworks.values():
         for entry in framework.known:
-            specs = [spec for name, spec in plan.specs.items() if entry.speaks_of(name)]
+            specs = [plan.specs[name] for name in judged if entry.speaks_of(name)]
             faults = [fault_of(entry, spec) for spec in specs]
             for witness in entry.witnesses if specs else ():
                 # An entry for several criteria may have a witness that is a case of one of them only.
