@@ -14,7 +14,7 @@ from conformance.errors import UsageError
 from conformance.record.model import Cell, roll_up
 from conformance.record.results import read_results
 from conformance.report.scripts import script_for, why_none
-from conformance.spec import Spec, load_specs, specs_folder
+from conformance.spec import Spec, Specs
 from conformance.suite.cell import CellJudge
 from conformance.suite.consistency import retry_consistency
 from conformance.suite.formula import in_mode
@@ -34,7 +34,7 @@ def replay(results: Path, check_id: str) -> int:
     cell = Cell(*(found[name] for name in ("criterion", "framework", "device", "mode", "dtype")))
     options = document["run"].get("options", {})
     folders = [Path(path) for path in options.get("specs", [])]
-    specs = load_specs([specs_folder(), *folders])
+    specs = Specs(folders)
     if cell.criterion not in specs:
         raise UsageError(f"this version of the suite has no criterion {cell.criterion!r}")
     option = options.get("adapters", {}).get(cell.framework, cell.framework)

@@ -137,9 +137,9 @@ def _use_specs(adapter: Any, folders: Sequence[str]) -> None:
     if hasattr(adapter, "specs"):
         from pathlib import Path
 
-        from conformance.spec import load_specs, specs_folder
+        from conformance.spec import Specs
 
-        adapter.specs = load_specs([specs_folder(), *map(Path, folders)])
+        adapter.specs = Specs([*map(Path, folders)])
 
 
 class _Also:
