@@ -441,6 +441,15 @@ def test_an_answer_may_be_off_by_that_many_times_the_budget_of_what_is_computed(
         assert Coverage([own], spec, stack, ()).of("l1/x/cpu/eager/float64/value", "value", verdict, 0).left == left
 
 
+@pytest.mark.parametrize("limit", [{"absolute": 1.0}, {"ulp": 1e300}, {"ratio": 1e300}], ids=str)
+def test_no_limit_covers_a_number_where_an_infinity_is_due(limit: dict[str, float]) -> None:
+    spec = load_specs([specs_folder()])["l1"]
+    stack = Stack.of(make_case(spec, {"input": [np.inf], "target": [0.0]}, {"reduction": "none"}, "float64"))
+    own = Entry.model_validate(entry(checks="l1/*/*/*/*/value", when="", envelope=limit))
+    verdict = judge(evaluate_stack(spec, stack, ())["value"], np.array([[16.1]]), FORMATS["float64"])
+    assert Coverage([own], spec, stack, ()).of("l1/x/cpu/eager/float64/value", "value", verdict, 0).left == FAILS
+
+
 def test_every_limit_of_an_envelope_must_hold(tmp_path: Path) -> None:
     assert value_of(judged("NearTie", written(tmp_path, entry(envelope={"absolute": 16, "ulp": 1})))).new == "fails"
 
