@@ -616,3 +616,10 @@ def test_the_variants_of_an_adapter_share_one_file_and_patterns_tell_them_apart(
     clip = next(item for item in known if item.id == "keras-bce-clip")
     assert clip.matches("bce/keras:jax/cpu/compiled/float32/value")
     assert not clip.matches("bce/keras/cpu/eager/float32/value")
+
+
+def test_a_witness_may_be_of_a_criterion_that_is_filtered_out(tmp_path: Path) -> None:
+    """Its entry speaks of both; which one the witness is of, a run of the other does not ask."""
+    both = entry(checks=["l1/near_tie/*/*/*/value", "huber/near_tie/*/*/*/value"], when="")
+    told = {**WITNESS, "parameters": {"reduction": "none", "delta": 1.0}}
+    assert plan("NearTie", written(tmp_path, {**both, "witness": told})).cells

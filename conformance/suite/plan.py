@@ -204,12 +204,14 @@ def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
 
 def _check_known(plan: Plan) -> None:
     judged = dict.fromkeys(cell.criterion for cell in plan.cells)
+    left_out = [name for name in plan.specs if name not in judged]
     for framework in plan.frameworks.values():
         for entry in framework.known:
             specs = [plan.specs[name] for name in judged if entry.speaks_of(name)]
             faults = [fault_of(entry, spec) for spec in specs]
-            for witness in entry.witnesses if specs else ():
-                # An entry for several criteria may have a witness that is a case of one of them only.
+            # An entry for several criteria may have a witness that is a case of one of them only.
+            is_whole = specs and not any(entry.speaks_of(name) for name in left_out)
+            for witness in entry.witnesses if is_whole else ():
                 told = [fault_of_witness(witness, spec) for spec in specs]
                 faults += [f"its witness: {told[0]}"] if all(told) else []
             if fault := next(filter(None, faults), ""):
