@@ -418,7 +418,7 @@ def test_a_known_difference_covers_what_is_answered(tmp_path: Path) -> None:
     assert unmatched(plan) == []
 
 
-@pytest.mark.parametrize(("seeds", "stale"), [((0,), 0), ((2,), 1), ((1, 2), 1)])
+@pytest.mark.parametrize(("seeds", "stale"), [((0,), 0), ((1, 2), 1)])
 def test_a_witness_of_invalid_input_may_be_of_another_draw(tmp_path: Path, seeds: tuple[int, ...], stale: int) -> None:
     """`AnswersOddLabels` answers what seeds 0 and 1 draw, and refuses what seed 2 does."""
     witness = [{"dtype": "float64", "check": "invalid.target_equals_C", "seed": seed} for seed in seeds]
