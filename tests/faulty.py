@@ -734,6 +734,19 @@ class AnswersLabels(Right):
         return dataclasses.replace(call, inputs={**call.inputs, "target": labels})
 
 
+class AnswersOddLabels(AnswersLabels):
+    """As `AnswersLabels`; but labels out of range are refused, save beside others whose sum is odd."""
+
+    name = "answers_odd_labels"
+
+    def asked(self, call: Call) -> Call:
+        taken = super().asked(call)
+        wrong = taken.inputs["target"] != call.inputs["target"]
+        if wrong.any() and call.inputs["target"][~wrong].sum() % 2 == 0:
+            raise ValueError("the labels are even")
+        return taken
+
+
 class AnswersNaNWhereDue(Right):
     """As `AnswersLabels`; but a row whose label is out of range is NaN, and so is what it is summed to."""
 

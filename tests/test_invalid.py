@@ -27,6 +27,7 @@ from conformance.spec.model import Input, Param
 from conformance.suite.options import Options
 from conformance.suite.plan import Plan, make_plan
 from conformance.suite.run import CellResult, judge_cell, unmatched
+from conformance.verdict.entries import Witness
 
 SPECS = load_specs([specs_folder()])
 EVERY = pytest.mark.parametrize("spec", [pytest.param(spec, id=name) for name, spec in SPECS.items()])
@@ -415,6 +416,19 @@ def test_a_known_difference_covers_what_is_answered(tmp_path: Path) -> None:
     assert {(check.outcome, check.new, *check.known) for check in found} == {("fails", None, "labels")}
     assert result.stale == []
     assert unmatched(plan) == []
+
+
+@pytest.mark.parametrize(("seeds", "stale"), [((0,), 0), ((1, 2), 1)])
+def test_a_witness_of_invalid_input_may_be_of_another_draw(tmp_path: Path, seeds: tuple[int, ...], stale: int) -> None:
+    """`AnswersOddLabels` answers what seeds 0 and 1 draw, and refuses what seed 2 does."""
+    witness = [{"dtype": "float64", "check": "invalid.target_equals_C", "seed": seed} for seed in seeds]
+    checks = "nll/answers_odd_labels/*/*/*/invalid.target_*"
+    assert len(with_known(tmp_path, "AnswersOddLabels", checks=checks, witness=witness)[1].stale) == stale
+
+
+def test_only_invalid_input_has_a_seed() -> None:
+    with pytest.raises(ValueError, match="only invalid input is drawn"):
+        Witness(dtype="float64", check="value", seed=1)
 
 
 def test_of_edge_cases_it_covers_those_that_are_out_of_the_domain(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
 import pytest
 
 from conformance import Adapter, Call, Unsupported, load_adapter
-from conformance._resources import built_in
+from conformance._resources import built_in, folder
 from conformance.cases.case import DTYPES, in_dtype
+from conformance.verdict.entries import read_known
 from tests.calls import check_formula_by_reference, formula_answer
 from tests.test_formula_code import POISON
 
@@ -106,6 +108,12 @@ def test_it_keeps_the_protocol(adapter: Adapter) -> None:
     assert environment.details["threads"] == "1"
     assert isinstance(environment.flushes_subnormals, tuple)
     assert set(environment.flushes_subnormals) <= set(environment.dtypes)
+
+
+def test_each_dtype_that_a_known_difference_speaks_of_has_a_witness() -> None:
+    for item in read_known(folder("adapters") / "tensorflow.known.yaml"):
+        spoken_of = {dtype for dtype in DTYPES for pattern in item.patterns if fnmatch(dtype, pattern.split("/")[4])}
+        assert spoken_of == {witness.dtype for witness in item.witnesses}, item.id
 
 
 def test_it_says_of_each_dtype_whether_it_flushes(adapter: Adapter) -> None:

@@ -213,7 +213,7 @@ def _judge_witness(judge: CellJudge, witness: Witness) -> None:
 def _is_seen(probe: CellJudge, witness: Witness) -> tuple[bool, bool]:
     """Whether a witness comes to more than agreement, and whether the known differences of `probe` cover it."""
     if witness.is_named:
-        judge_named(probe, witness.check)
+        judge_named(probe, witness.check, witness.seed)
     else:
         _judge_witness(probe, witness)
     tally = probe.tallies.get(witness.check)

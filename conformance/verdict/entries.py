@@ -106,11 +106,18 @@ class Witness(_Strict):
     check: str
     inputs: dict[str, Any] = Field(default_factory=dict)  # an edge case brings its own
     parameters: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0  # of invalid input, whose other numbers are drawn: the draw that shows it
 
     @field_validator("dtype")
     @classmethod
     def _is_dtype(cls, name: str) -> str:
         return _dtype(name)
+
+    @model_validator(mode="after")
+    def _draws(self) -> Witness:
+        if self.seed and not self.check.startswith("invalid."):
+            raise ValueError("only invalid input is drawn and has a `seed`")
+        return self
 
     @property
     def is_named(self) -> bool:
