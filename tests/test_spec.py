@@ -20,6 +20,7 @@ from conformance.spec import (
     Mixed,
     Near,
     Spec,
+    Specs,
     Uniform,
     Values,
     check_edge_cases,
@@ -31,6 +32,8 @@ from conformance.spec import (
 )
 from conformance.spec.constant import number
 from conformance.spec.source import read_source
+from conformance.suite.options import Options
+from conformance.suite.plan import make_plan
 
 GOOD = """\
 spec: 1
@@ -411,6 +414,25 @@ def test_extends_takes_what_it_does_not_say(write: Write) -> None:
 def test_extends_what_is_not_there(write: Write, name: str, message: str) -> None:
     write()
     assert any(message in text for text in faults(write(name="more", text=f"spec: 1\nname: more\nextends: {name}\n")))
+
+
+def test_a_run_reads_of_the_suites_specs_those_that_it_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def noted(path: Path) -> Spec:
+        read.append(path.stem)
+        return load_spec(path)
+
+    monkeypatch.setattr("conformance.spec.load.load_spec", noted)
+    plan = make_plan(Options(("numpy",), ("l1", "huber"), dtypes=("float64",)))
+    assert sorted(set(read)) == ["huber", "l1"]
+    assert list(plan.specs) == list(load_specs([specs_folder()]))
+
+
+def test_specs_of_ones_own_are_read_at_once(write: Write) -> None:
+    folder = write(("title: Toy", "title: [Toy]")).parent
+    with pytest.raises(SpecError, match="title"):
+        Specs([folder])
 
 
 def test_later_folders_override(write: Write, tmp_path: Path) -> None:
