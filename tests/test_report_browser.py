@@ -264,7 +264,7 @@ def test_a_finding_leads_to_its_witnesses(opened: Any) -> None:
     id = link.inner_text().removeprefix("Witnesses of ")
     link.click()
     place = page.locator(f"dialog [data-id={link.get_attribute('href')[1:]}]")
-    assert place.is_visible()
+    place.wait_for()  # the click changes the hash, and what listens to that opens it a moment later
     assert "/".join(id.split("/")[4:]) in place.inner_text()
     top, panel = place.bounding_box()["y"], page.locator("#cell-body").bounding_box()
     assert panel["y"] - 5 <= top <= panel["y"] + panel["height"]
@@ -354,7 +354,7 @@ def test_it_reads_without_javascript(opened: Any) -> None:
     link = page.locator("#grid td:visible a").first
     link.click()
     body = page.locator(link.get_attribute("href"))
-    assert body.is_visible()  # the browser opens what holds an anchor
+    body.wait_for()  # the browser opens what holds an anchor
     assert "By regime" in body.text_content()
     assert page.locator("details.cell[open]").count() == 1
 
@@ -426,7 +426,7 @@ def test_hostile_text_runs_nothing_and_stays_text(opened: Any, tmp_path: Path, t
     assert page.locator("img, iframe, object, embed, style ~ style, base").count() == 0
     assert page.locator("script:not([type])").count() == 1
     page.locator("#grid td:visible a").first.click()
-    assert page.locator("dialog").is_visible()
+    page.locator("dialog").wait_for()
     page.keyboard.press("Escape")
     page.fill("[name=q]", text.replace("\x00", ""))
     for name in ("framework", "outcome"):
