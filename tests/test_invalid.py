@@ -259,9 +259,15 @@ def plan_of(adapter: str, criterion: str, dtype: str = "float64", **more: Any) -
 
 
 @functools.cache
+def plan_of_all(adapter: str, dtype: str) -> Plan:
+    """One plan, and with it one worker, for every criterion."""
+    return plan_of(adapter, "*", dtype)
+
+
+@functools.cache
 def result_of(adapter: str, criterion: str, dtype: str = "float64") -> CellResult:
-    plan = plan_of(adapter, criterion, dtype)
-    return judge_cell(plan, plan.cells[0])
+    plan = plan_of_all(adapter, dtype)
+    return judge_cell(plan, next(cell for cell in plan.cells if cell.criterion == criterion))
 
 
 def judged(adapter: str, criterion: str, dtype: str = "float64") -> dict[str, Check]:
