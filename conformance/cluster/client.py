@@ -61,7 +61,7 @@ class Cluster:
         Raises:
             ClusterLost: it went away; what was given until then stands.
         """
-        jobs = {name: _job(plan, name) for name in plan.frameworks}
+        jobs = {name: self._job(plan, name) for name in plan.frameworks}
         self._pipe.send(("judge", jobs, longest_first(cells)))
         try:
             for _ in cells:
@@ -77,6 +77,11 @@ class Cluster:
         if self._process.is_alive():
             self._process.kill()
 
+    def _job(self, plan: Plan, name: str) -> Job:
+        item, options = plan.frameworks[name], plan.options
+        versions = item.environment.versions
+        return Job("", name, item.option, versions, options, self._specs, item.known, options.cell_memory)
+
     def _received(self) -> Any:
         try:
             said = self._pipe.recv()
@@ -85,13 +90,6 @@ class Cluster:
         if isinstance(said, ConformanceError):
             raise said
         return said
-
-
-def _job(plan: Plan, name: str) -> Job:
-    item, specs = plan.frameworks[name], dict(plan.specs)  # read: the files are not where the job goes
-    return Job(
-        "", name, item.option, item.environment.versions, plan.options, specs, item.known, plan.options.cell_memory
-    )
 
 
 def read_environments(path: Path | None, frameworks: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:

@@ -48,7 +48,7 @@ def load_specs(folders: Sequence[Path]) -> dict[str, Spec]:
 class Specs(Mapping[str, Spec]):
     """The specs that come with the suite, and those of `folders`, by name, sorted; of two with one name, the later
     folder's. Those of the suite are read when they are asked for: a run of one criterion reads one. Those of `folders`
-    are somebody's work of today, and are read at once.
+    are somebody's work of today, and are read at once. What was read stays as it is, whatever becomes of the file.
 
     Raises:
         SpecError: every fault of every file of `folders`; from `specs[name]`, those of one of the suite.
@@ -56,7 +56,7 @@ class Specs(Mapping[str, Spec]):
     """
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        load_specs(folders)
+        self._found = load_specs(folders)
         self._files = dict(sorted(_files((specs_folder(), *folders)).items()))
 
     def read(self, names: Iterable[str]) -> None:
@@ -65,10 +65,12 @@ class Specs(Mapping[str, Spec]):
         Raises:
             SpecError: every fault of every file.
         """
-        _read({name: self._files[name] for name in names})
+        self._found |= _read({name: self._files[name] for name in names if name not in self._found})
 
     def __getitem__(self, name: str) -> Spec:
-        return load_spec(self._files[name])
+        if name not in self._found:
+            self.read([name])
+        return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

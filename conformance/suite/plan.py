@@ -87,6 +87,17 @@ class Plan:
     cells: list[Cell] = field(default_factory=list)
     skipped: list[tuple[Cell, str]] = field(default_factory=list)
 
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """The criteria that are judged."""
+        return tuple(dict.fromkeys(cell.criterion for cell in self.cells))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The criteria that are not: known differences may speak of them, too."""
+        judged = set(self.criteria)
+        return tuple(name for name in self.specs if name not in judged)
+
     def binding(self, cell: Cell) -> Binding | None:
         """What is called in a cell; None: there is nothing to call."""
         framework = self.frameworks[cell.framework]
@@ -131,7 +142,7 @@ def make_plan(options: Options, load: Load = load_adapter) -> Plan:
                 plan.skipped.append((cell, reason))
             else:
                 plan.cells.append(cell)
-    specs.read({cell.criterion for cell in plan.cells})
+    specs.read(plan.criteria)
     _check_known(plan)
     _deal(plan)
     return plan
@@ -203,8 +214,7 @@ def _speaks_of(entry: Entry, framework: str, path: Path) -> bool:
 
 
 def _check_known(plan: Plan) -> None:
-    judged = dict.fromkeys(cell.criterion for cell in plan.cells)
-    left_out = [name for name in plan.specs if name not in judged]
+    judged, left_out = plan.criteria, plan.left_out
     for framework in plan.frameworks.values():
         for entry in framework.known:
             specs = [plan.specs[name] for name in judged if entry.speaks_of(name)]

@@ -233,8 +233,7 @@ def judge_named(probe: CellJudge, check: str, seed: int = 0) -> Check | None:
 def unmatched(plan: Plan) -> list[str]:
     """The known differences that speak of no check of the suite, whatever devices, modes and dtypes there are here.
     Of criteria that this run leaves out, it is not asked which checks they have."""
-    judged = {cell.criterion for cell in plan.cells}
-    left_out = [name for name in plan.specs if name not in judged]
+    judged, left_out = set(plan.criteria), plan.left_out
     checks = {
         (cell.criterion, name, id_.rsplit("/", 1)[1])
         for cell in [*plan.cells, *(cell for cell, _ in plan.skipped if cell.criterion in judged)]

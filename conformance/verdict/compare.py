@@ -31,7 +31,7 @@ class Judged:
     """The verdict on one output of a stack; every array has the output's shape, the stack's axis in front."""
 
     severity: NDArray[np.int8]
-    distance: Float  # absolute error; to the nearest admissible choice at a kink
+    distance: Float  # absolute error, to the nearest admissible choice at a kink; inf where one is not finite
     ulps: Float  # error in ulps of the dtype at the larger of wanted and got; nan where one is not finite
     ratio: Float  # error over the tight budget; inf where a special value is wrong
     answer: Float
@@ -99,6 +99,7 @@ def _judge(n: Numbers, a: Float, fmt: Format) -> Judged:
     if not finite.all():
         special, wide_special = _special_severity(n, a, fmt)
         severity, wide = np.where(finite, severity, special), np.where(finite, wide, wide_special)
+        distance = np.where(finite, distance, np.inf)
     overflowed = (severity == INACCURATE) & np.isinf(a)
     size = np.maximum(np.abs(n.high), np.where(np.isfinite(high), np.abs(high), 0))
     ratio = np.where(distance == 0, 0.0, distance / tight)

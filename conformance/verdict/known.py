@@ -273,8 +273,7 @@ def _inside(envelope: Envelope, judged: Judged, k: int) -> Mask:
     limits = [
         (envelope.ulp, judged.ulps[k, ...]),
         (envelope.ratio, judged.ratio[k, ...]),
-        # No finite number is near an infinity that is due, however wide the limit.
-        (envelope.absolute, np.where(np.isnan(judged.ulps[k, ...]), np.inf, judged.distance[k, ...])),
+        (envelope.absolute, judged.distance[k, ...]),
     ]
     within = np.full(answer.shape, any(limit is not None for limit, _ in limits))
     for limit, size in limits:

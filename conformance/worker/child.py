@@ -139,7 +139,7 @@ def _use_specs(adapter: Any, folders: Sequence[str]) -> None:
 
         from conformance.spec import Specs
 
-        adapter.specs = Specs([*map(Path, folders)])
+        adapter.specs = Specs([Path(folder) for folder in folders])
 
 
 class _Also:
