@@ -157,6 +157,9 @@ TABLE: list[tuple[str, Numbers, float, str]] = [
     ("outside by its budget", wanted(0.0, 2 * U, below=1, above=1), 1 + 2 * U, "agrees"),
     ("one-sided: on the other side", wanted(0.0, below=0, above=1), -0.5, "fails"),
     ("NaN at a kink", wanted(0.0, below=1, above=1), NAN, "fails"),
+    ("infinite at a kink, as one of its choices is when rounded", wanted(0.0, below=1e40, above=1), -INF, "agrees"),
+    ("infinite at a kink, where the choices of that sign are small", wanted(0.0, below=1e40, above=1), INF, "fails"),
+    ("infinite at a kink of ordinary choices", wanted(0.0, below=1, above=1), -INF, "fails"),
 ]
 
 

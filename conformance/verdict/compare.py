@@ -141,12 +141,13 @@ def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
     same_sign = np.signbit(a) == np.signbit(n.high)
     right = np.isinf(a) & np.isinf(n.high) & same_sign
     # A number rounds to infinity from half an ulp above the largest one; `gap` is how far the wanted one is from there,
-    # on the answer's side of 0.
+    # on the answer's side of 0: at a kink, the admissible choice that is nearest.
     half = 2.0 ** (fmt.max_exponent - fmt.digits)
     infinite = np.isinf(a) & ~np.isinf(n.high)
     side = np.copysign(1.0, a)
-    gap = (fmt.max - side * n.high) - side * n.low + half
-    vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > np.abs(n.high))
+    gap = (fmt.max - side * n.high) - side * n.low - np.where(side > 0, n.above, n.below) + half
+    size = np.maximum(np.abs(n.high), np.maximum(n.below, n.above))
+    vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > size)
     may_overflow = np.where(same_sign, n.overflow_tight | n.overflow_sound, n.overflow_other)
     overflow = infinite & ((gap <= n.sound) | may_overflow)
     # A number beyond float64 that may lie within the range, or be of the other sign.
