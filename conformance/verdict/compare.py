@@ -130,10 +130,14 @@ def _finite_severity(n: Numbers, distance: Float, half: Float, tight: Float, sou
     """The severity, and where it is undecided because the budget is wider than the number."""
     severity = np.where(distance <= tight, AGREES, np.where(distance <= sound, INACCURATE, FAILS))
     # A budget wider than the number proves nothing, unless the answer is the number correctly rounded.
-    size = np.maximum(np.abs(n.high), np.maximum(n.below, n.above))
-    vacuous = (severity == AGREES) & (n.tight > size) & (distance > half + n.error)
+    vacuous = (severity == AGREES) & (n.tight > _size(n)) & (distance > half + n.error)
     known = n.certified | (distance > sound)
     return np.where(known & ~vacuous, severity, UNDECIDED), vacuous & known
+
+
+def _size(n: Numbers) -> Float:
+    """How large a number is, or what may be chosen beside it at a kink."""
+    return np.maximum(np.abs(n.high), np.maximum(n.below, n.above))
 
 
 def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
@@ -146,8 +150,7 @@ def _special_severity(n: Numbers, a: Float, fmt: Format) -> tuple[Levels, Mask]:
     infinite = np.isinf(a) & ~np.isinf(n.high)
     side = np.copysign(1.0, a)
     gap = (fmt.max - side * n.high) - side * n.low - np.where(side > 0, n.above, n.below) + half
-    size = np.maximum(np.abs(n.high), np.maximum(n.below, n.above))
-    vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > size)
+    vacuous = infinite & (gap > 0) & (gap <= n.tight) & (n.tight > _size(n))
     may_overflow = np.where(same_sign, n.overflow_tight | n.overflow_sound, n.overflow_other)
     overflow = infinite & ((gap <= n.sound) | may_overflow)
     # A number beyond float64 that may lie within the range, or be of the other sign.
